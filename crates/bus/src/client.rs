@@ -1,0 +1,67 @@
+//! What every client of the broker is told.
+
+use std::str::FromStr;
+
+use rdkafka::ClientConfig;
+use rdkafka::statistics::Statistics;
+
+use crate::KafkaSettings;
+
+/// librdkafka properties an operator hands through. `Debug` hides the values: passwords are among them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties(Vec<(String, String)>);
+
+impl FromStr for Properties {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pair = |part: &str| {
+            let (name, value) = part
+                .split_once('=')
+                .ok_or("must be name=value,name=value")?;
+            Ok((name.trim().to_owned(), value.to_owned()))
+        };
+        text.split(',')
+            .filter(|part| !part.trim().is_empty())
+            .map(pair)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl std::fmt::Debug for Properties {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+/// The part of the configuration that producers, consumers and admin clients share.
+pub(crate) fn config(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &settings.kafka_bootstrap_servers)
+        .set("client.id", client_id)
+        .set("socket.keepalive.enable", "true")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("allow.auto.create.topics", "false")
+        .set_log_level(rdkafka::config::RDKafkaLogLevel::Warning);
+    config
+}
+
+/// Lays the operator's properties over ours.
+pub(crate) fn with_properties(mut config: ClientConfig, settings: &KafkaSettings) -> ClientConfig {
+    for (name, value) in &settings.kafka_properties.0 {
+        config.set(name, value);
+    }
+    config
+}
+
+/// Whether a broker is connected, by the client's own statistics.
+pub(crate) fn is_connected(statistics: &Statistics) -> bool {
+    statistics
+        .brokers
+        .values()
+        .any(|broker| broker.state == "UP")
+}

@@ -1,0 +1,279 @@
+//! Reading records in batches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
+use rdkafka::{ClientConfig, TopicPartitionList};
+use tokio::sync::mpsc as async_mpsc;
+use tracing::{info, warn};
+
+use crate::poller::Poller;
+use crate::producer::ClientError;
+use crate::{KafkaSettings, Offsets, Record, client};
+
+/// How long leaving the group may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Name of the program, for the broker's logs.
+    pub client_id: String,
+    /// Consumer group.
+    pub group: String,
+    /// Topics.
+    pub topics: Vec<String>,
+}
+
+/// Unread records of a partition, as of the last 5 s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Records behind the last stable offset.
+    pub records: i64,
+}
+
+/// The consumer ended by itself: the client met a fatal error.
+#[derive(Debug, thiserror::Error)]
+#[error("the consumer ended")]
+pub struct ConsumerFailed;
+
+/// What the poll thread is told.
+#[derive(Debug)]
+pub(crate) enum Control {
+    Commit(Offsets),
+    Close,
+}
+
+/// What the poll thread and the callbacks of librdkafka tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) assignment_changed: AtomicBool,
+    pub(crate) commit_failed: AtomicBool,
+    /// A commit was sent and nobody said what became of it.
+    pub(crate) commit_unanswered: AtomicBool,
+    pub(crate) open: AtomicBool,
+    connected: AtomicBool,
+    lag: Mutex<BTreeMap<(String, i32), i64>>,
+    paused: Mutex<BTreeSet<(String, i32)>>,
+}
+
+/// The client's end of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Context(pub(crate) Arc<Shared>);
+
+/// A member of a consumer group, polled on a thread of its own.
+#[derive(Debug)]
+pub struct Consumer {
+    batches: async_mpsc::Receiver<Vec<Record>>,
+    control: mpsc::Sender<Control>,
+    shared: Arc<Shared>,
+    poller: Thread,
+    handle: JoinHandle<()>,
+}
+
+impl Consumer {
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// [`ClientError`] for properties librdkafka does not take.
+    pub fn start(
+        settings: &KafkaSettings,
+        subscription: Subscription,
+    ) -> Result<Self, ClientError> {
+        let shared = Arc::new(Shared {
+            open: AtomicBool::new(true),
+            ..Shared::default()
+        });
+        let config = config(settings, &subscription);
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(Context(Arc::clone(&shared)))?;
+        let (batch_sender, batches) = async_mpsc::channel(1);
+        let (control, orders) = mpsc::channel();
+        let context = Arc::clone(&shared);
+        let run = move || Poller::new(consumer, context, batch_sender, orders).run(&subscription);
+        let handle = std::thread::Builder::new()
+            .name("kafka-consumer".to_owned())
+            .spawn(run)
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        let poller = handle.thread().clone();
+        Ok(Self {
+            batches,
+            control,
+            shared,
+            poller,
+            handle,
+        })
+    }
+
+    /// The next records, in order within each partition: what has arrived, at most about 500.
+    ///
+    /// # Errors
+    /// [`ConsumerFailed`] if there will be no more.
+    pub async fn next(&mut self) -> Result<Vec<Record>, ConsumerFailed> {
+        let batch = self.batches.recv().await;
+        self.poller.unpark();
+        batch.ok_or(ConsumerFailed)
+    }
+
+    /// Commits in the background: what was done with, of the partitions still owned.
+    pub fn commit(&self, offsets: Offsets) {
+        // A closed consumer has nobody to tell; its records are read again.
+        if self.control.send(Control::Commit(offsets)).is_ok() {
+            self.poller.unpark();
+        }
+    }
+
+    /// Leaves records at the broker while staying in the group.
+    pub fn hold(&self) {
+        self.shared.open.store(false, Ordering::Release);
+    }
+
+    /// Reads on after [`Consumer::hold`].
+    pub fn resume(&self) {
+        if !self.shared.open.swap(true, Ordering::AcqRel) {
+            self.poller.unpark();
+        }
+    }
+
+    /// Leaves the records of these partitions at the broker, and reads all others.
+    pub fn pause(&self, partitions: BTreeSet<(String, i32)>) {
+        let mut paused = self.shared.paused();
+        if *paused != partitions {
+            *paused = partitions;
+            drop(paused);
+            self.poller.unpark();
+        }
+    }
+
+    /// The lag of the partitions owned.
+    pub fn lag(&self) -> Vec<Lag> {
+        let lag = self
+            .shared
+            .lag
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let one = |((topic, partition), records): (&(String, i32), &i64)| Lag {
+            topic: topic.clone(),
+            partition: *partition,
+            records: *records,
+        };
+        lag.iter().map(one).collect()
+    }
+
+    /// Whether a broker was connected in the last 5 s.
+    pub fn is_connected(&self) -> bool {
+        self.shared.connected.load(Ordering::Acquire)
+    }
+
+    /// Commits what was told, leaves the group, ends the thread.
+    pub async fn close(self) {
+        let Self {
+            batches,
+            control,
+            poller,
+            handle,
+            ..
+        } = self;
+        drop(batches);
+        if control.send(Control::Close).is_ok() {
+            poller.unpark();
+        }
+        let joined = tokio::task::spawn_blocking(move || handle.join());
+        if tokio::time::timeout(CLOSE_LIMIT, joined).await.is_err() {
+            warn!("could not leave the consumer group in time: the broker will notice");
+        }
+    }
+}
+
+fn config(settings: &KafkaSettings, subscription: &Subscription) -> ClientConfig {
+    let mut config = client::config(settings, &subscription.client_id);
+    config
+        .set("group.id", &subscription.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        // Same-numbered partitions of the three topics meet in one process.
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", "30000")
+        .set("heartbeat.interval.ms", "3000")
+        // The poll thread never works, so it is never late; a broker that falls silent in the middle of a join is noticed after this.
+        .set("max.poll.interval.ms", "45000")
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.min.bytes", "1")
+        .set("fetch.error.backoff.ms", "50")
+        .set("isolation.level", "read_committed")
+        .set("check.crcs", "true")
+        .set("statistics.interval.ms", "5000");
+    client::with_properties(config, settings)
+}
+
+impl Shared {
+    pub(crate) fn paused(&self) -> MutexGuard<'_, BTreeSet<(String, i32)>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_lag(&self, statistics: &Statistics) {
+        let partitions = statistics.topics.iter().flat_map(|(topic, details)| {
+            details
+                .partitions
+                .values()
+                .map(move |partition| (topic, partition))
+        });
+        let known = partitions
+            .filter(|(_, partition)| partition.partition >= 0 && partition.consumer_lag >= 0)
+            .map(|(topic, partition)| {
+                ((topic.clone(), partition.partition), partition.consumer_lag)
+            });
+        let lag = known.collect();
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = lag;
+    }
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        self.0
+            .connected
+            .store(client::is_connected(&statistics), Ordering::Release);
+        self.0.note_lag(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(error = %error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                self.0.connected.store(true, Ordering::Release);
+                info!(partitions = list.count(), "partitions assigned");
+            }
+            Rebalance::Revoke(list) => info!(partitions = list.count(), "partitions revoked"),
+            Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
+        }
+        self.0.assignment_changed.store(true, Ordering::Release);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.0.commit_unanswered.store(false, Ordering::Release);
+        if let Err(error) = result {
+            warn!(error = %error, "offsets not committed, will be tried again");
+            self.0.commit_failed.store(true, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The thread that polls: it owns the client, so the client also ends there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::{debug, error, warn};
+
+use crate::consumer::{Context, Control, Shared, Subscription};
+use crate::{Offsets, Record};
+
+/// Records in a batch, at which no more are gathered.
+const BATCH_LIMIT: usize = 500;
+
+/// Bytes in a batch, at which no more are gathered: a thousand records of the usual size.
+const BATCH_LIMIT_BYTES: usize = 1 << 20;
+
+/// The longest nap. Records, commits and room for the next batch end it early.
+const NAP: Duration = Duration::from_millis(50);
+
+/// Looks at the main queue that find nothing, after which it counts as empty.
+const EMPTY_LOOKS: u32 = 4;
+
+/// How often a failed commit is tried again.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
+
+/// How long an answer to a commit is waited for before it is sent again: a refusal that the client means to mend by itself is not always told.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the last commit may take.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
+
+type Client = BaseConsumer<Context>;
+
+/// What has arrived of a partition.
+struct Queue {
+    partition: (String, i32),
+    records: PartitionQueue<Context>,
+}
+
+pub(crate) struct Poller {
+    consumer: Arc<Client>,
+    shared: Arc<Shared>,
+    batches: Sender<Vec<Record>>,
+    orders: Receiver<Control>,
+    queues: Vec<Queue>,
+    next_queue: usize,
+    gathered: Vec<Record>,
+    gathered_bytes: usize,
+    done: Offsets,
+    last_commit: Instant,
+}
+
+impl Poller {
+    pub(crate) fn new(
+        mut consumer: Client,
+        shared: Arc<Shared>,
+        batches: Sender<Vec<Record>>,
+        orders: Receiver<Control>,
+    ) -> Self {
+        let poller = thread::current();
+        consumer.set_nonempty_callback(move || poller.unpark());
+        Self {
+            consumer: Arc::new(consumer),
+            shared,
+            batches,
+            orders,
+            queues: Vec::new(),
+            next_queue: 0,
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            done: Offsets::default(),
+            last_commit: Instant::now(),
+        }
+    }
+
+    pub(crate) fn run(mut self, subscription: &Subscription) {
+        let topics: Vec<_> = subscription.topics.iter().map(String::as_str).collect();
+        if let Err(error) = self.consumer.subscribe(&topics) {
+            error!(error = %error, "could not subscribe");
+            return;
+        }
+        while self.turn().is_ok() {}
+        self.commit(CommitMode::Async);
+        self.settle_last_commit();
+        // The client must end last, and here.
+        self.queues.clear();
+    }
+
+    /// One round; an error ends the thread.
+    fn turn(&mut self) -> Result<(), Ended> {
+        self.obey()?;
+        self.serve_events()?;
+        let before = self.gathered.len();
+        if self.shared.open.load(Ordering::Acquire) {
+            self.gather()?;
+        }
+        let sent = self.pass_on()?;
+        if !sent && self.gathered.len() == before {
+            thread::park_timeout(NAP);
+        }
+        Ok(())
+    }
+
+    /// Takes what the user of the consumer said.
+    fn obey(&mut self) -> Result<(), Ended> {
+        let mut told = false;
+        loop {
+            match self.orders.try_recv() {
+                Ok(Control::Commit(offsets)) => {
+                    self.done.merge(offsets);
+                    told = true;
+                }
+                Ok(Control::Close) | Err(TryRecvError::Disconnected) => return Err(Ended),
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if told || self.is_commit_due_again() {
+            self.commit(CommitMode::Async);
+        }
+        Ok(())
+    }
+
+    fn is_commit_due_again(&self) -> bool {
+        let failed = self.shared.commit_failed.load(Ordering::Acquire);
+        let unanswered = self.shared.commit_unanswered.load(Ordering::Acquire);
+        let waited = self.last_commit.elapsed();
+        (failed && waited > COMMIT_RETRY) || (unanswered && waited > COMMIT_PATIENCE)
+    }
+
+    /// The main queue: rebalances, errors, statistics, and records that came before their queue was split off.
+    ///
+    /// It is emptied before any partition queue is read, or those older records would be overtaken. An event that was served looks like an empty queue, so it takes several empty looks.
+    fn serve_events(&mut self) -> Result<(), Ended> {
+        let mut empty_looks = 0;
+        while empty_looks < EMPTY_LOOKS {
+            match self.consumer.poll(Duration::ZERO) {
+                Some(polled) => {
+                    let record = polled.map(|message| Record::detach(&message));
+                    self.take(record)?;
+                }
+                None => empty_looks += 1,
+            }
+            if self.shared.assignment_changed.swap(false, Ordering::AcqRel) {
+                self.split_queues();
+                empty_looks = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// A queue for each partition owned: what is not polled stays where it is, and the group does not mind.
+    fn split_queues(&mut self) {
+        self.queues.clear();
+        self.done.clear();
+        let owned = match self.consumer.assignment() {
+            Ok(owned) => owned,
+            Err(error) => {
+                warn!(error = %error, "could not read the assignment");
+                return;
+            }
+        };
+        for partition in owned.elements() {
+            let queue = self
+                .consumer
+                .split_partition_queue(partition.topic(), partition.partition());
+            if let Some(mut queue) = queue {
+                let poller = thread::current();
+                queue.set_nonempty_callback(move || poller.unpark());
+                self.queues.push(Queue {
+                    partition: (partition.topic().to_owned(), partition.partition()),
+                    records: queue,
+                });
+            }
+        }
+        debug!(partitions = self.queues.len(), "reading");
+    }
+
+    /// Takes what has arrived, each partition in its turn.
+    fn gather(&mut self) -> Result<(), Ended> {
+        let paused = self.shared.paused().clone();
+        for _ in 0..self.queues.len() {
+            self.next_queue = (self.next_queue + 1) % self.queues.len().max(1);
+            if self.is_next_in(&paused) {
+                continue;
+            }
+            while let Some(record) = self.poll_queue() {
+                self.take(record)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_next_in(&self, paused: &BTreeSet<(String, i32)>) -> bool {
+        let next = self.queues.get(self.next_queue);
+        next.is_some_and(|queue| paused.contains(&queue.partition))
+    }
+
+    fn poll_queue(&self) -> Option<KafkaResult<Record>> {
+        let queue = self
+            .queues
+            .get(self.next_queue)
+            .filter(|_| self.has_room())?;
+        let polled = queue.records.poll(Duration::ZERO)?;
+        Some(polled.map(|message| Record::detach(&message)))
+    }
+
+    fn has_room(&self) -> bool {
+        self.gathered.len() < BATCH_LIMIT && self.gathered_bytes < BATCH_LIMIT_BYTES
+    }
+
+    fn take(&mut self, record: KafkaResult<Record>) -> Result<(), Ended> {
+        match record {
+            Ok(record) => {
+                self.gathered_bytes += record.value.as_ref().map_or(0, Vec::len);
+                self.gathered.push(record);
+                Ok(())
+            }
+            Err(error) if is_fatal(&error) => {
+                error!(error = %error, "the consumer failed for good");
+                Err(Ended)
+            }
+            Err(error) => {
+                warn!(error = %error, "could not read, will be tried again");
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands over the batch if its taker is ready; while it is not, more is gathered.
+    fn pass_on(&mut self) -> Result<bool, Ended> {
+        if self.gathered.is_empty() {
+            return if self.batches.is_closed() {
+                Err(Ended)
+            } else {
+                Ok(false)
+            };
+        }
+        match self.batches.try_send(std::mem::take(&mut self.gathered)) {
+            Ok(()) => {
+                self.gathered_bytes = 0;
+                Ok(true)
+            }
+            Err(TrySendError::Full(batch)) => {
+                self.gathered = batch;
+                Ok(false)
+            }
+            Err(TrySendError::Closed(_)) => Err(Ended),
+        }
+    }
+
+    /// The broker does not check who owns a partition, so we do.
+    fn commit(&mut self, mode: CommitMode) {
+        let owned = self.consumer.assignment().unwrap_or_default();
+        let list = self.done.owned_by(&owned);
+        self.last_commit = Instant::now();
+        self.shared.commit_failed.store(false, Ordering::Release);
+        if list.count() == 0 {
+            return;
+        }
+        self.shared.commit_unanswered.store(true, Ordering::Release);
+        if let Err(error) = self.consumer.commit(&list, mode) {
+            warn!(error = %error, "offsets not committed, will be tried again");
+            self.shared.commit_failed.store(true, Ordering::Release);
+        }
+    }
+
+    /// The answer to the last commit arrives by polling.
+    fn settle_last_commit(&self) {
+        let deadline = Instant::now() + LAST_COMMIT;
+        let wanted = self
+            .done
+            .owned_by(&self.consumer.assignment().unwrap_or_default());
+        while wanted.count() > 0 && Instant::now() < deadline {
+            let _event_or_record_read_again_later = self.consumer.poll(Duration::from_millis(20));
+            let committed = self
+                .consumer
+                .committed_offsets(wanted.clone(), Duration::from_millis(200));
+            if committed.is_ok_and(|committed| committed == wanted) {
+                return;
+            }
+        }
+    }
+}
+
+/// The thread is to end.
+#[derive(Debug)]
+struct Ended;
+
+fn is_fatal(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal))
+}

@@ -1,0 +1,74 @@
+//! How far a group has come.
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::topics::{TIMEOUT, TopicError, TopicLayout, Topics};
+
+/// A group on a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The oldest offset that is kept.
+    pub start: i64,
+    /// The offset that the next record will have.
+    pub end: i64,
+    /// The offset the group reads next, if it committed one.
+    pub committed: Option<i64>,
+}
+
+impl Topics {
+    /// Where `group` is on each partition of those of the topics that exist.
+    ///
+    /// # Errors
+    /// [`TopicError::Unreachable`], [`TopicError::Interrupted`].
+    pub async fn positions(
+        &self,
+        group: &str,
+        topics: Vec<String>,
+    ) -> Result<Vec<Position>, TopicError> {
+        let mut config = self.config.clone();
+        config.set("group.id", group);
+        let known = self.describe().await?;
+        let read = move || {
+            let consumer: BaseConsumer = config.create()?;
+            let wanted = known.iter().filter(|topic| topics.contains(&topic.name));
+            let mut list = TopicPartitionList::new();
+            for (name, partition) in wanted.flat_map(TopicLayout::each_partition) {
+                list.add_partition(name, partition);
+            }
+            read(&consumer, list)
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        let positions = read.map_err(TopicError::Interrupted)?;
+        positions.map_err(TopicError::Unreachable)
+    }
+}
+
+fn read(consumer: &BaseConsumer, list: TopicPartitionList) -> Result<Vec<Position>, KafkaError> {
+    let committed = consumer.committed_offsets(list, TIMEOUT)?;
+    let mut positions = Vec::new();
+    for element in committed.elements() {
+        let (topic, partition) = (element.topic(), element.partition());
+        let (start, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+        positions.push(Position {
+            topic: topic.to_owned(),
+            partition,
+            start,
+            end,
+            committed: match element.offset() {
+                Offset::Offset(next) => Some(next),
+                Offset::Beginning
+                | Offset::End
+                | Offset::Stored
+                | Offset::Invalid
+                | Offset::OffsetTail(_) => None,
+            },
+        });
+    }
+    Ok(positions)
+}

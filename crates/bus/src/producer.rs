@@ -1,0 +1,260 @@
+//! Writing records.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use rdkafka::statistics::Statistics;
+use tracing::{debug, error};
+
+use crate::{KafkaSettings, NewRecord, client};
+
+/// How long a record may wait for its acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as the process lives: somebody keeps the record until it is acknowledged.
+    Endless,
+    /// Then it fails.
+    Within(Duration),
+}
+
+/// What librdkafka tells about the producer's connections.
+#[derive(Clone, Debug, Default)]
+struct Link(Arc<AtomicBool>);
+
+impl ClientContext for Link {
+    fn stats(&self, statistics: Statistics) {
+        self.0
+            .store(client::is_connected(&statistics), Ordering::Release);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(error = %error, reason, "kafka producer");
+    }
+}
+
+/// An idempotent producer with `acks=all`. Clones share it.
+#[derive(Clone)]
+pub struct Producer {
+    inner: Arc<RwLock<Generation>>,
+    link: Link,
+    config: ClientConfig,
+}
+
+/// A client of librdkafka; one that failed for good is followed by another.
+struct Generation {
+    number: u64,
+    client: FutureProducer<Link>,
+}
+
+/// Where a record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+}
+
+/// A record was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The producer's queue is full: wait for acknowledgements and try again.
+    #[error("the producer's queue is full")]
+    QueueFull,
+    /// The client failed for good; the next record goes through another.
+    #[error("the producer failed for good")]
+    Fatal(#[source] KafkaError),
+    /// The topic has no such partition.
+    #[error("the topic has no such partition")]
+    NoSuchPartition,
+    /// The broker refused the record, or its time was up.
+    #[error("the record was not acknowledged")]
+    Refused(#[source] KafkaError),
+    /// The producer was dropped before the acknowledgement.
+    #[error("the producer was closed")]
+    Closed,
+}
+
+impl PublishError {
+    /// Whether no broker acknowledged the record in time: then it may have been written all the same.
+    pub fn is_timeout(&self) -> bool {
+        let timeout = Some(RDKafkaErrorCode::MessageTimedOut);
+        matches!(self, Self::Refused(error) if error.rdkafka_error_code() == timeout)
+    }
+}
+
+/// The client could not be made: a property in `KAFKA_PROPERTIES` is unknown or has a bad value.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", without_value(.0))]
+pub struct ClientError(#[from] pub(crate) KafkaError);
+
+/// A property's value may be a password, also where its name is misspelt.
+fn without_value(error: &KafkaError) -> String {
+    if let KafkaError::ClientConfig(_, description, name, _) = error {
+        format!("{description} (property {name})")
+    } else {
+        error.to_string()
+    }
+}
+
+impl From<ClientError> for chassis::Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Setting {
+            variable: "KAFKA_PROPERTIES",
+            problem: error.to_string(),
+        }
+    }
+}
+
+impl Producer {
+    /// Makes a producer. It connects in the background and outlives any outage of the broker.
+    ///
+    /// # Errors
+    /// [`ClientError`] for properties librdkafka does not take.
+    pub fn new(
+        settings: &KafkaSettings,
+        client_id: &str,
+        patience: Patience,
+    ) -> Result<Self, ClientError> {
+        let timeout_millis = match patience {
+            Patience::Endless => 0,
+            Patience::Within(limit) => limit.as_millis(),
+        };
+        let mut config = client::config(settings, client_id);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", timeout_millis.to_string())
+            .set("compression.type", "lz4")
+            // The Java default, so that every client agrees where a PNR lives.
+            .set("partitioner", "murmur2_random")
+            .set("queue.buffering.max.messages", "10000")
+            // A dead letter is its source, which the broker took, and some headers more.
+            .set("message.max.bytes", "10000000")
+            .set("retry.backoff.ms", "50")
+            .set("topic.metadata.propagation.max.ms", "1000")
+            .set("statistics.interval.ms", "2000");
+        let config = client::with_properties(config, settings);
+        let link = Link::default();
+        let client = config.create_with_context(link.clone())?;
+        let inner = Arc::new(RwLock::new(Generation { number: 0, client }));
+        Ok(Self {
+            inner,
+            link,
+            config,
+        })
+    }
+
+    /// Whether a broker was connected within the last 2 s.
+    pub fn is_connected(&self) -> bool {
+        self.link.0.load(Ordering::Acquire)
+    }
+
+    /// Puts a record in the queue. Records of one key are written in the order of these calls.
+    ///
+    /// A client that failed for good is replaced; its records in flight fail and are their keepers' to write again.
+    /// The future is the acknowledgement.
+    ///
+    /// # Errors
+    /// [`PublishError::QueueFull`] and [`PublishError::Refused`] at once; the future fails with any other.
+    pub fn enqueue(
+        &self,
+        record: &NewRecord<'_>,
+    ) -> Result<impl Future<Output = Result<Published, PublishError>> + Send + use<>, PublishError>
+    {
+        let (number, client) = self.current();
+        let report = match send(&client, record) {
+            Err(PublishError::Fatal(error)) => send(&self.renewed(number, &error)?, record)?,
+            sent => sent?,
+        };
+        Ok(async move {
+            match report.await {
+                Ok(Ok(at)) => Ok(Published {
+                    partition: at.partition,
+                    offset: at.offset,
+                }),
+                Ok(Err((error, _))) => Err(refusal(error)),
+                Err(_) => Err(PublishError::Closed),
+            }
+        })
+    }
+
+    fn current(&self) -> (u64, FutureProducer<Link>) {
+        let current = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        (current.number, current.client.clone())
+    }
+
+    /// The client after the one of this number, made by whoever asks first.
+    fn renewed(
+        &self,
+        number: u64,
+        failure: &KafkaError,
+    ) -> Result<FutureProducer<Link>, PublishError> {
+        let mut current = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if current.number == number {
+            error!(error = %failure, "the producer failed for good and is replaced");
+            let client = self.config.create_with_context(self.link.clone());
+            *current = Generation {
+                number: number + 1,
+                client: client.map_err(PublishError::Refused)?,
+            };
+        }
+        Ok(current.client.clone())
+    }
+
+    /// Writes a record and waits until every in-sync replica has it.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(&self, record: &NewRecord<'_>) -> Result<Published, PublishError> {
+        self.enqueue(record)?.await
+    }
+
+    /// Waits until every record was acknowledged or has failed.
+    pub async fn flush(&self, limit: Duration) {
+        let (_, client) = self.current();
+        let flushed = tokio::task::spawn_blocking(move || client.flush(limit)).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("records were still unacknowledged when the producer closed");
+        }
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").finish_non_exhaustive()
+    }
+}
+
+fn send(
+    client: &FutureProducer<Link>,
+    record: &NewRecord<'_>,
+) -> Result<DeliveryFuture, PublishError> {
+    let future_record: FutureRecord<'_, [u8], [u8]> = FutureRecord {
+        topic: record.topic,
+        partition: record.partition,
+        payload: record.value,
+        key: record.key,
+        timestamp: None,
+        headers: Some(record.owned_headers()),
+    };
+    client
+        .send_result(future_record)
+        .map_err(|(error, _)| refusal(error))
+}
+
+fn refusal(error: KafkaError) -> PublishError {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::QueueFull) => PublishError::QueueFull,
+        Some(RDKafkaErrorCode::Fatal) => PublishError::Fatal(error),
+        Some(RDKafkaErrorCode::UnknownPartition) => PublishError::NoSuchPartition,
+        Some(_) | None => PublishError::Refused(error),
+    }
+}

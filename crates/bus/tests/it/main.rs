@@ -1,0 +1,226 @@
+//! Producer and consumer against librdkafka's in-process broker.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use bus::{
+    Consumer, InProcessBroker, KafkaSettings, NewRecord, Offsets, Patience, Producer, Record,
+    Subscription, TopicPlan, Topics,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn broker(topics: &[&str]) -> (InProcessBroker, KafkaSettings) {
+    let broker = InProcessBroker::start().unwrap();
+    for topic in topics {
+        broker.create_topic(topic, 3).unwrap();
+    }
+    let settings = broker.settings(3);
+    (broker, settings)
+}
+
+fn consumer(settings: &KafkaSettings) -> Consumer {
+    let subscription = Subscription {
+        client_id: "test".to_owned(),
+        group: "group".to_owned(),
+        topics: vec!["t".to_owned()],
+    };
+    Consumer::start(settings, subscription).unwrap()
+}
+
+async fn publish(producer: &Producer, key: &str, value: &str) {
+    let headers = [("h".to_owned(), b"1".to_vec())];
+    let record = NewRecord {
+        topic: "t",
+        partition: None,
+        key: Some(key.as_bytes()),
+        value: Some(value.as_bytes()),
+        headers: &headers,
+    };
+    producer.publish(&record).await.unwrap();
+}
+
+async fn read(consumer: &mut Consumer, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        let batch = tokio::time::timeout(LIMIT, consumer.next())
+            .await
+            .unwrap()
+            .unwrap();
+        records.extend(batch);
+    }
+    records
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_is_not_read_again() {
+    let (_broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    for n in 0..20 {
+        publish(&producer, &format!("key-{n}"), "first").await;
+    }
+    let mut first = consumer(&settings);
+    let records = read(&mut first, 20).await;
+    assert_eq!(records.len(), 20);
+    assert_eq!(records[0].header("h"), Some("1"));
+    let mut offsets = Offsets::default();
+    for record in &records {
+        offsets.past(record);
+    }
+    first.commit(offsets);
+    first.close().await;
+
+    publish(&producer, "key-21", "second").await;
+    let mut second = consumer(&settings);
+    let records = read(&mut second, 1).await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].value.as_deref(), Some(b"second".as_slice()));
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_committed_is_read_again() {
+    let (_broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    publish(&producer, "key", "value").await;
+    let mut first = consumer(&settings);
+    read(&mut first, 1).await;
+    first.close().await;
+    let mut second = consumer(&settings);
+    assert_eq!(read(&mut second, 1).await.len(), 1);
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_consumer_leaves_records_at_the_broker_and_goes_on_where_it_was() {
+    let (_broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    publish(&producer, "key", "before").await;
+    let mut consumer = consumer(&settings);
+    read(&mut consumer, 1).await;
+    consumer.hold();
+    publish(&producer, "key", "while held").await;
+    let held = tokio::time::timeout(Duration::from_millis(700), consumer.next()).await;
+    assert!(held.is_err(), "a held consumer read a record");
+    consumer.resume();
+    assert_eq!(
+        read(&mut consumer, 1).await[0].value.as_deref(),
+        Some(b"while held".as_slice())
+    );
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_wait_for_a_broker_that_is_down() {
+    let (broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    publish(&producer, "key", "up").await;
+    broker.go_down().unwrap();
+    let record = NewRecord {
+        topic: "t",
+        partition: None,
+        key: None,
+        value: Some(b"down"),
+        headers: &[],
+    };
+    let acknowledgement = tokio::spawn(producer.enqueue(&record).unwrap());
+    broker.come_up().unwrap();
+    tokio::time::timeout(LIMIT, acknowledgement)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_land_where_the_java_client_puts_them() {
+    let (_broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    // org.apache.kafka.common.utils.Utils.murmur2 & 0x7fffffff, modulo 3.
+    for (key, partition) in [
+        ("2412345678", 1),
+        ("1234567890", 2),
+        ("4500000001", 1),
+        ("8899776655", 0),
+    ] {
+        let record = NewRecord {
+            topic: "t",
+            partition: None,
+            key: Some(key.as_bytes()),
+            value: None,
+            headers: &[],
+        };
+        assert_eq!(
+            producer.publish(&record).await.unwrap().partition,
+            partition,
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_exist_are_described() {
+    let (_broker, settings) = broker(&["a", "b"]);
+    let topics = Topics::new(&settings, "test").unwrap();
+    let names: Vec<_> = topics
+        .describe()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|t| (t.name, t.partitions))
+        .collect();
+    assert!(
+        names.contains(&("a".to_owned(), 3)) && names.contains(&("b".to_owned(), 3)),
+        "{names:?}"
+    );
+    let made = topics.ensure(&[TopicPlan::new("a")]).await.unwrap();
+    assert_eq!(made, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_s_position_is_what_it_committed() {
+    let (_broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    for _ in 0..3 {
+        publish(&producer, "key", "value").await;
+    }
+    let topics = Topics::new(&settings, "test").unwrap();
+    let wanted = vec!["t".to_owned(), "no-such-topic".to_owned()];
+    let before = topics.positions("group", wanted.clone()).await.unwrap();
+    assert_eq!(before.len(), 3);
+    assert!(before.iter().all(|position| position.committed.is_none()));
+
+    let mut consumer = consumer(&settings);
+    let records = read(&mut consumer, 3).await;
+    let mut offsets = Offsets::default();
+    offsets.past(&records[1]);
+    consumer.commit(offsets);
+    consumer.close().await;
+    let after = topics.positions("group", wanted).await.unwrap();
+    let written = after.iter().find(|position| position.end > 0).unwrap();
+    assert_eq!((written.start, written.end), (0, 3));
+    assert_eq!(written.committed, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_reads_what_is_there_and_ends() {
+    let (_broker, settings) = broker(&["t", "empty"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    for n in 0..20 {
+        publish(&producer, &format!("key-{n}"), &n.to_string()).await;
+    }
+    let topics = Topics::new(&settings, "test").unwrap();
+    let names = ["t", "empty", "absent"].map(str::to_owned).to_vec();
+    for _ in 0..2 {
+        let scan = topics.scan(names.clone(), Vec::new(), Vec::push);
+        let read = tokio::time::timeout(LIMIT, scan).await.unwrap().unwrap();
+        let values: std::collections::BTreeSet<_> =
+            read.iter().map(|record| record.value.clone()).collect();
+        assert_eq!((read.len(), values.len()), (20, 20));
+        let in_order = |partition| {
+            let of = read.iter().filter(|record| record.partition == partition);
+            of.map(|record| record.offset).is_sorted()
+        };
+        assert!((0..3).all(in_order));
+    }
+}

@@ -1,0 +1,104 @@
+//! A process from its settings to its exit status.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+use tracing::{error, info};
+
+use crate::{Failure, ProcessSettings, Shutdown, logs};
+
+/// Runs a program: logs, a runtime, `run` until it ends or a signal asks it to, the exit status.
+///
+/// The first SIGTERM or SIGINT cancels the [`Shutdown`] and gives `run` the shutdown timeout; a second one ends the process at once.
+pub fn run_to_exit<F>(settings: &ProcessSettings, run: impl FnOnce(Shutdown) -> F) -> ExitCode
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let runtime = logs::start(&settings.log)
+        .and_then(|()| Runtime::new().map_err(Failure::broken("could not start the runtime")));
+    let outcome = runtime.and_then(|runtime| {
+        let outcome = runtime.block_on(until_told_to_stop(settings, run));
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last line is for the operator, logs or not"
+)]
+fn tell(failure: &Failure) {
+    eprintln!("{}", failure.line());
+}
+
+async fn until_told_to_stop<F>(
+    settings: &ProcessSettings,
+    run: impl FnOnce(Shutdown) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let mut signals = Signals::listen()?;
+    let shutdown = Shutdown::new();
+    let running = run(shutdown.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        outcome = &mut running => return outcome,
+        () = signals.next() => info!("stopping: no new work, finishing what is in flight"),
+    }
+    shutdown.cancel();
+    tokio::select! {
+        outcome = timeout(settings.shutdown_timeout, running) => {
+            outcome.unwrap_or_else(|_| Err(too_slow(settings)))
+        }
+        () = signals.next() => Err(told_twice()),
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let on = |kind| signal(kind).map_err(Failure::broken("could not listen for signals"));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn too_slow(settings: &ProcessSettings) -> Failure {
+    error!(timeout = ?settings.shutdown_timeout, "the stop took too long");
+    Failure::Broken {
+        what: "stopped",
+        source: "work was still in flight at SHUTDOWN_TIMEOUT".into(),
+    }
+}
+
+fn told_twice() -> Failure {
+    Failure::Broken {
+        what: "stopped",
+        source: "a second signal ended it at once".into(),
+    }
+}

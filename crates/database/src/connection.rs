@@ -1,0 +1,244 @@
+//! The pool, write transactions, migrations.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Failure;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Error, Executor, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::{DatabaseSettings, Dialect};
+
+/// How long a connection may take to be had, at the start and under load.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A program's database. Clones share the pool.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: AnyPool,
+    dialect: Dialect,
+    writer: Option<Arc<Mutex<()>>>,
+}
+
+/// The tables of one crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Where its applied migrations are noted; one table for each crate, so that they grow apart.
+    pub table: &'static str,
+    /// Migrations for `PostgreSQL`.
+    pub postgres: &'static Migrator,
+    /// Migrations for `SQLite`.
+    pub sqlite: &'static Migrator,
+}
+
+/// A transaction that may write. It is rolled back unless committed.
+#[derive(Debug)]
+pub struct WriteTransaction {
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Database {
+    /// Opens the database, with at most `connections` connections, and brings the schemas up to date.
+    ///
+    /// # Errors
+    /// [`Failure::Setting`] for a URL that cannot be used, [`Failure::Unavailable`] if the database does not answer within 5 s, [`Failure::Broken`] if a migration fails.
+    pub async fn open(
+        settings: &DatabaseSettings,
+        connections: u32,
+        schemas: &[Schema],
+    ) -> Result<Self, Failure> {
+        let database = Self::connect(&settings.database_url, connections).await?;
+        for schema in schemas {
+            database
+                .migrate(schema)
+                .await
+                .map_err(Failure::broken("could not migrate the database"))?;
+        }
+        Ok(database)
+    }
+
+    async fn connect(url: &str, connections: u32) -> Result<Self, Failure> {
+        install_default_drivers();
+        let unusable = |problem: String| Failure::Setting {
+            variable: "DATABASE_URL",
+            problem,
+        };
+        let dialect =
+            Dialect::of_url(url).ok_or_else(|| unusable("unknown kind of database".to_owned()))?;
+        let url = match dialect {
+            Dialect::Postgres => url.to_owned(),
+            Dialect::Sqlite => sqlite_url(url).map_err(unusable)?,
+        };
+        let options = AnyConnectOptions::from_str(&url)
+            .map_err(|error| unusable(error.to_string()))?
+            .disable_statement_logging();
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
+            // A full disk undoes a transaction behind the driver's back, which then takes no other on that connection.
+            .after_release(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(usable)))
+            })
+            .connect_with(options)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let writer = (dialect == Dialect::Sqlite).then(Arc::default);
+        Ok(Self {
+            pool,
+            dialect,
+            writer,
+        })
+    }
+
+    async fn migrate(&self, schema: &Schema) -> Result<(), sqlx::migrate::MigrateError> {
+        let source = match self.dialect {
+            Dialect::Postgres => schema.postgres,
+            Dialect::Sqlite => schema.sqlite,
+        };
+        let mut migrator = Migrator::with_migrations(source.migrations.to_vec());
+        migrator.dangerous_set_table_name(schema.table);
+        migrator.run(&self.pool).await
+    }
+
+    /// Begins a transaction that may write. On `SQLite`, which has one writer at a time, it waits for its turn.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn begin(&self) -> Result<WriteTransaction, Error> {
+        let turn = match &self.writer {
+            Some(writer) => Some(Arc::clone(writer).lock_owned().await),
+            None => None,
+        };
+        let begin = self.dialect.pick("begin", "begin immediate");
+        let transaction = self.pool.begin_with(begin).await?;
+        Ok(WriteTransaction {
+            transaction,
+            _turn: turn,
+        })
+    }
+
+    /// For reading.
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Which database it is.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Of two spellings of one statement, the one this database understands.
+    pub fn pick(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+        self.dialect.pick(postgres, sqlite)
+    }
+
+    /// Whether the database answers now.
+    ///
+    /// # Errors
+    /// What it said, or that it said nothing.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.pool.execute("select 1").await.map(|_| ())
+    }
+
+    /// Closes every connection, letting those in use finish.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl WriteTransaction {
+    /// Makes the writes durable.
+    ///
+    /// # Errors
+    /// Whatever the database says; then nothing was written, or, if the connection broke, it is unknown whether it was.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.transaction.commit().await
+    }
+}
+
+impl Deref for WriteTransaction {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for WriteTransaction {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+fn unavailable(error: &Error) -> Failure {
+    let problem = if matches!(error, Error::PoolTimedOut) {
+        format!("the database did not answer within {ACQUIRE_TIMEOUT:?}")
+    } else {
+        format!("could not open the database: {error}")
+    };
+    Failure::Unavailable {
+        what: "DATABASE_URL",
+        problem,
+    }
+}
+
+/// Makes the folder of the file, and lets the file be made.
+fn sqlite_url(url: &str) -> Result<String, String> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = path.split('?').next().unwrap_or_default();
+    if path.is_empty() {
+        return Err("names no file".to_owned());
+    }
+    if let Some(folder) = Path::new(path).parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("could not make the folder of {path}: {error}"))?;
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Ok(if url.contains("mode=") {
+        url.to_owned()
+    } else {
+        format!("{url}{separator}mode=rwc")
+    })
+}
+
+async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), Error> {
+    match dialect {
+        Dialect::Sqlite => {
+            let pragmas =
+                "pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000;";
+            connection.execute(pragmas).await?;
+        }
+        Dialect::Postgres => {
+            make_schema(connection).await?;
+            // A process that stops or vanishes inside a transaction must not stop the others.
+            connection
+                .execute(
+                    "set statement_timeout = '10s'; set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '10s'",
+                )
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The schema of `search_path`, where the URL names one.
+async fn make_schema(connection: &mut AnyConnection) -> Result<(), Error> {
+    let (missing, name): (bool, String) = sqlx::query_as(
+        "select current_schema() is null, trim(both '\" ' from split_part(current_setting('search_path'), ',', 1))",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if missing {
+        let made = connection.create_schema_if_not_exists(&name).await;
+        made.map_err(|error| Error::Migrate(Box::new(error)))?;
+    }
+    Ok(())
+}

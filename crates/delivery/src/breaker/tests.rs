@@ -1,0 +1,589 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const FAILED: Answer<'_> = Answer::Failed("connection refused");
+const REFUSED: Answer<'_> = Answer::Misconfigured("the token has expired");
+
+const SETTINGS: BreakerSettings = BreakerSettings {
+    failures: 10,
+    open: seconds(5),
+    concurrency: 8,
+};
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn opened(period: u64, why: &str) -> Change {
+    Change::Opened {
+        period: seconds(period),
+        why: why.to_owned(),
+    }
+}
+
+/// A circuit and the time.
+struct Scene {
+    breaker: Breaker,
+    start: Instant,
+    now: Instant,
+}
+
+impl Scene {
+    fn closed() -> Self {
+        Self::of(SETTINGS)
+    }
+
+    fn of(settings: BreakerSettings) -> Self {
+        let now = Instant::now();
+        Self {
+            breaker: Breaker::new(settings),
+            start: now,
+            now,
+        }
+    }
+
+    fn open() -> Self {
+        let mut scene = Self::closed();
+        scene.records(10, FAILED);
+        assert_eq!(scene.breaker.state(), BreakerState::Open);
+        scene
+    }
+
+    /// The probe is out, five seconds after the start.
+    fn half_open() -> Self {
+        let mut scene = Self::open();
+        scene.pass(5);
+        assert_eq!(scene.breaker.probing(scene.now), Some(Change::HalfOpened));
+        scene
+    }
+
+    fn ramp() -> Self {
+        let mut scene = Self::half_open();
+        assert_eq!(scene.record(Answer::Healthy), Some(Change::Ramping));
+        scene
+    }
+
+    fn pass(&mut self, time: u64) {
+        self.now += seconds(time);
+    }
+
+    fn record(&mut self, answer: Answer<'_>) -> Option<Change> {
+        self.breaker.record(self.now, answer)
+    }
+
+    /// The last change of so many equal answers.
+    fn records(&mut self, times: usize, answer: Answer<'_>) -> Option<Change> {
+        (0..times).filter_map(|_| self.record(answer)).last()
+    }
+
+    fn probes(&mut self, answer: Answer<'_>) -> Option<Change> {
+        assert_eq!(self.allowance(0), Allowance::Probe);
+        assert_eq!(self.breaker.probing(self.now), Some(Change::HalfOpened));
+        self.record(answer)
+    }
+
+    fn allowance(&self, in_flight: usize) -> Allowance {
+        self.breaker.allowance(self.now, in_flight)
+    }
+
+    fn describe(&self) -> Option<String> {
+        self.breaker.describe(self.now)
+    }
+}
+
+#[test]
+fn closed_lets_the_whole_concurrency_through() {
+    let scene = Scene::closed();
+    assert_eq!(scene.allowance(0), Allowance::Sends(8));
+    assert_eq!(scene.allowance(7), Allowance::Sends(1));
+    assert_eq!(scene.allowance(8), Allowance::Full);
+    assert_eq!(scene.allowance(9), Allowance::Full);
+    assert!(scene.breaker.spends_attempts());
+    assert_eq!(scene.describe(), None);
+}
+
+#[test]
+fn ten_failures_in_a_row_open_it() {
+    let mut scene = Scene::closed();
+    assert_eq!(scene.records(9, FAILED), None);
+    assert!(scene.breaker.spends_attempts());
+    assert_eq!(
+        scene.record(FAILED),
+        Some(opened(5, "10 failures in a row: connection refused"))
+    );
+    assert_eq!(
+        scene.allowance(0),
+        Allowance::Wait(scene.start + seconds(5))
+    );
+    assert!(!scene.breaker.spends_attempts());
+}
+
+#[test]
+fn failures_in_a_row_may_be_far_apart() {
+    let mut scene = Scene::closed();
+    for _ in 0..9 {
+        assert_eq!(scene.record(FAILED), None);
+        scene.pass(3600);
+    }
+    assert!(scene.record(FAILED).is_some());
+}
+
+#[test]
+fn a_healthy_answer_ends_the_row() {
+    let mut scene = Scene::closed();
+    scene.records(9, FAILED);
+    scene.record(Answer::Healthy);
+    assert_eq!(scene.records(9, FAILED), None);
+}
+
+#[test]
+fn a_neutral_answer_neither_ends_the_row_nor_adds_to_it() {
+    let mut scene = Scene::closed();
+    scene.records(9, FAILED);
+    assert_eq!(scene.records(30, Answer::Neutral), None);
+    assert!(scene.record(FAILED).is_some());
+}
+
+#[test]
+fn half_of_twenty_answers_open_it() {
+    let mut scene = Scene::closed();
+    for _ in 0..9 {
+        scene.record(Answer::Healthy);
+        assert_eq!(scene.record(FAILED), None);
+    }
+    scene.record(Answer::Healthy);
+    assert_eq!(
+        scene.record(FAILED),
+        Some(opened(5, "10 of 20 answers failed: connection refused"))
+    );
+}
+
+#[test]
+fn less_than_half_of_the_answers_never_open_it() {
+    let mut scene = Scene::closed();
+    for _ in 0..100 {
+        scene.record(Answer::Healthy);
+        scene.record(Answer::Healthy);
+        scene.record(Answer::Healthy);
+        assert_eq!(scene.records(2, FAILED), None);
+    }
+}
+
+#[test]
+fn answers_older_than_ten_seconds_have_no_part_in_the_ratio() {
+    let mut scene = Scene::closed();
+    scene.records(100, Answer::Healthy);
+    scene.pass(10);
+    for _ in 0..9 {
+        scene.record(Answer::Healthy);
+        assert_eq!(scene.record(FAILED), None);
+    }
+    scene.record(Answer::Healthy);
+    assert!(scene.record(FAILED).is_some());
+}
+
+#[test]
+fn answers_of_the_last_nine_seconds_have_their_part_in_the_ratio() {
+    let mut scene = Scene::closed();
+    scene.records(100, Answer::Healthy);
+    scene.pass(9);
+    for _ in 0..20 {
+        scene.record(Answer::Healthy);
+        assert_eq!(scene.record(FAILED), None);
+    }
+}
+
+#[test]
+fn a_refused_account_opens_it_at_once() {
+    let mut scene = Scene::closed();
+    assert_eq!(
+        scene.record(REFUSED),
+        Some(opened(5, "our account was refused: the token has expired"))
+    );
+}
+
+#[test]
+fn a_new_circuit_counts_from_zero_after_an_outage() {
+    let mut scene = Scene::ramp();
+    assert_eq!(scene.records(6, Answer::Healthy), Some(Change::Closed));
+    assert_eq!(scene.records(9, FAILED), None);
+}
+
+#[test]
+fn nothing_is_sent_until_the_period_is_over() {
+    let mut scene = Scene::open();
+    scene.now += Duration::from_millis(4999);
+    let until = scene.start + seconds(5);
+    assert_eq!(scene.allowance(0), Allowance::Wait(until));
+    assert_eq!(scene.breaker.probing(scene.now), None);
+    assert_eq!(scene.breaker.state(), BreakerState::Open);
+    scene.now = until;
+    assert_eq!(scene.allowance(0), Allowance::Probe);
+}
+
+#[test]
+fn late_answers_neither_close_nor_prolong_nor_reword_it() {
+    let mut scene = Scene::open();
+    let described = scene.describe();
+    for answer in [Answer::Healthy, FAILED, REFUSED, Answer::Neutral] {
+        assert_eq!(scene.records(20, answer), None);
+    }
+    assert_eq!(scene.describe(), described);
+    scene.pass(5);
+    assert_eq!(scene.records(20, FAILED), None);
+    assert_eq!(scene.allowance(0), Allowance::Probe);
+    assert_eq!(scene.records(20, Answer::Healthy), None);
+    assert_eq!(scene.breaker.state(), BreakerState::Open);
+}
+
+#[test]
+fn the_probe_waits_for_sends_begun_before() {
+    let mut scene = Scene::open();
+    scene.pass(5);
+    assert_eq!(scene.allowance(1), Allowance::Full);
+    assert_eq!(scene.allowance(0), Allowance::Probe);
+}
+
+#[test]
+fn without_a_message_it_stays_ready_to_probe() {
+    let mut scene = Scene::open();
+    scene.pass(3600);
+    assert_eq!(scene.allowance(0), Allowance::Probe);
+    assert_eq!(scene.allowance(0), Allowance::Probe);
+    assert_eq!(scene.breaker.state(), BreakerState::Open);
+}
+
+#[test]
+fn one_probe_is_sent_at_a_time() {
+    let mut scene = Scene::half_open();
+    assert_eq!(scene.allowance(1), Allowance::Full);
+    assert_eq!(scene.breaker.probing(scene.now), None);
+    assert_eq!(scene.breaker.state(), BreakerState::HalfOpen);
+    assert!(!scene.breaker.spends_attempts());
+}
+
+#[test]
+fn a_lost_probe_is_sent_again() {
+    let scene = Scene::half_open();
+    assert_eq!(scene.allowance(0), Allowance::Probe);
+}
+
+#[test]
+fn probing_is_heard_by_no_closed_or_ramping_circuit() {
+    for mut scene in [Scene::closed(), Scene::ramp()] {
+        let state = scene.breaker.state();
+        assert_eq!(scene.breaker.probing(scene.now), None);
+        assert_eq!(scene.breaker.state(), state);
+    }
+}
+
+#[test]
+fn failed_probes_double_the_period_up_to_a_minute() {
+    let mut scene = Scene::half_open();
+    let why = "a failed probe: connection refused";
+    assert_eq!(scene.record(FAILED), Some(opened(10, why)));
+    for (waited, next) in [(10, 20), (20, 40), (40, 60), (60, 60)] {
+        scene.pass(waited - 1);
+        let until = scene.now + seconds(1);
+        assert_eq!(scene.allowance(0), Allowance::Wait(until));
+        scene.pass(1);
+        assert_eq!(scene.probes(FAILED), Some(opened(next, why)));
+    }
+}
+
+#[test]
+fn a_first_period_beyond_a_minute_stays_as_it_is() {
+    let open = seconds(90);
+    let mut scene = Scene::of(BreakerSettings { open, ..SETTINGS });
+    scene.record(REFUSED);
+    scene.pass(90);
+    let why = "a failed probe: connection refused";
+    assert_eq!(scene.probes(FAILED), Some(opened(90, why)));
+}
+
+#[test]
+fn a_first_period_without_end_is_a_day() {
+    let open = Duration::MAX;
+    let mut scene = Scene::of(BreakerSettings { open, ..SETTINGS });
+    scene.record(REFUSED);
+    let until = scene.start + Duration::from_hours(24);
+    assert_eq!(scene.allowance(0), Allowance::Wait(until));
+}
+
+#[test]
+fn a_probe_refused_for_our_account_is_a_failed_one() {
+    let mut scene = Scene::half_open();
+    let why = "a failed probe: the token has expired";
+    assert_eq!(scene.record(REFUSED), Some(opened(10, why)));
+}
+
+#[test]
+fn a_rate_limited_probe_waits_the_same_period_again() {
+    let mut scene = Scene::half_open();
+    assert_eq!(
+        scene.record(Answer::Neutral),
+        Some(opened(5, "a probe that told nothing"))
+    );
+}
+
+#[test]
+fn the_ramp_doubles_each_round_trip() {
+    let mut scene = Scene::ramp();
+    assert_eq!(scene.breaker.state(), BreakerState::HalfOpen);
+    assert!(!scene.breaker.spends_attempts());
+    for allowed in [2, 4] {
+        assert_eq!(scene.allowance(0), Allowance::Sends(allowed));
+        assert_eq!(scene.allowance(allowed - 1), Allowance::Sends(1));
+        assert_eq!(scene.allowance(allowed), Allowance::Full);
+        let changed = scene.records(allowed, Answer::Healthy);
+        assert_eq!(changed, (allowed == 4).then_some(Change::Closed));
+    }
+    assert_eq!(scene.allowance(0), Allowance::Sends(8));
+    assert!(scene.breaker.spends_attempts());
+}
+
+#[test]
+fn the_ramp_overlooks_neutral_answers() {
+    let mut scene = Scene::ramp();
+    assert_eq!(scene.records(20, Answer::Neutral), None);
+    assert_eq!(scene.allowance(0), Allowance::Sends(2));
+}
+
+#[test]
+fn a_failure_in_the_ramp_opens_it_for_the_same_period() {
+    for (answer, problem) in [
+        (FAILED, "connection refused"),
+        (REFUSED, "the token has expired"),
+    ] {
+        let mut scene = Scene::half_open();
+        scene.record(FAILED);
+        scene.pass(10);
+        scene.probes(Answer::Healthy);
+        scene.record(Answer::Healthy);
+        let why = format!("a failure after the probe: {problem}");
+        assert_eq!(scene.record(answer), Some(opened(10, &why)));
+    }
+}
+
+#[test]
+fn the_first_period_is_back_after_a_close() {
+    let mut scene = Scene::half_open();
+    scene.record(FAILED);
+    scene.pass(10);
+    scene.probes(Answer::Healthy);
+    assert_eq!(scene.records(6, Answer::Healthy), Some(Change::Closed));
+    let why = "our account was refused: the token has expired";
+    assert_eq!(scene.record(REFUSED), Some(opened(5, why)));
+}
+
+#[test]
+fn a_provider_asked_one_by_one_needs_no_ramp() {
+    let concurrency = 1;
+    let mut scene = Scene::of(BreakerSettings {
+        concurrency,
+        ..SETTINGS
+    });
+    scene.record(REFUSED);
+    scene.pass(5);
+    assert_eq!(scene.probes(Answer::Healthy), Some(Change::Closed));
+}
+
+#[test]
+fn an_outage_of_ten_minutes_is_probed_twelve_times() {
+    let mut scene = Scene::open();
+    let back = scene.start + Duration::from_mins(10);
+    let mut probes = 0;
+    while scene.now < back {
+        if let Allowance::Wait(until) = scene.allowance(0) {
+            scene.now = until;
+            continue;
+        }
+        scene.probes(FAILED);
+        probes += 1;
+    }
+    // After 5, 15, 35 and 75 s, then each minute from 135 s to 555 s.
+    assert_eq!(probes, 12);
+    assert_eq!(scene.probes(Answer::Healthy), Some(Change::Ramping));
+    assert_eq!(scene.now, scene.start + seconds(615));
+}
+
+#[test]
+fn an_operator_reads_what_is_the_matter() {
+    let mut scene = Scene::open();
+    let after = "after 10 failures in a row: connection refused";
+    let reads = |scene: &Scene, state: &str| {
+        assert_eq!(scene.describe(), Some(format!("{state} {after}")));
+    };
+    reads(&scene, "open for 5 s more");
+    scene.now += Duration::from_millis(4001);
+    reads(&scene, "open for 1 s more");
+    scene.pass(1);
+    reads(&scene, "open until a message probes it");
+    scene.breaker.probing(scene.now);
+    reads(&scene, "half-open, with a probe on its way");
+    scene.record(Answer::Healthy);
+    reads(&scene, "half-open, with 2 of 8 sends at once");
+}
+
+#[test]
+fn the_metric_knows_three_states() {
+    let gauge = |scene: Scene| scene.breaker.state().gauge();
+    assert_eq!(gauge(Scene::closed()), 0);
+    assert_eq!(gauge(Scene::half_open()), 1);
+    assert_eq!(gauge(Scene::ramp()), 1);
+    assert_eq!(gauge(Scene::open()), 2);
+}
+
+#[test]
+fn a_late_message_can_tell_how_much_of_its_wait_was_outage() {
+    let mut scene = Scene::closed();
+    let mut moments = Vec::new();
+    for _ in 0..2 {
+        scene.pass(100);
+        moments.push(scene.now);
+        scene.record(REFUSED);
+        scene.pass(5);
+        scene.probes(Answer::Healthy);
+        scene.records(6, Answer::Healthy);
+    }
+    scene.pass(100);
+    scene.record(REFUSED);
+    scene.pass(1);
+    moments.push(scene.now);
+    scene.pass(2);
+    let since = |since| scene.breaker.outage_since(scene.now, since);
+    assert_eq!(since(scene.start), seconds(5 + 5 + 3));
+    assert_eq!(since(moments[0] + seconds(4)), seconds(1 + 5 + 3));
+    assert_eq!(since(moments[1] + seconds(5)), seconds(3));
+    assert_eq!(since(moments[2]), seconds(2));
+    assert_eq!(since(scene.now), Duration::ZERO);
+}
+
+#[test]
+fn every_outcome_has_its_answer() {
+    let receipt = Receipt {
+        provider_message_id: "m1".to_owned(),
+    };
+    assert_eq!(Answer::of(&Ok(receipt)), Answer::Healthy);
+    let after = seconds(1);
+    let limited = |scope| FailureClass::RateLimited { after, scope };
+    for (class, answer) in [
+        (FailureClass::Permanent, Answer::Healthy),
+        (FailureClass::Transient(Scope::Recipient), Answer::Healthy),
+        (FailureClass::Transient(Scope::Account), Answer::Failed("p")),
+        (FailureClass::Ambiguous, Answer::Failed("p")),
+        (
+            FailureClass::Misconfigured(Scope::Recipient),
+            Answer::Healthy,
+        ),
+        (
+            FailureClass::Misconfigured(Scope::Account),
+            Answer::Misconfigured("p"),
+        ),
+        (limited(Scope::Account), Answer::Neutral),
+        (limited(Scope::Recipient), Answer::Neutral),
+    ] {
+        let outcome = Err(SendError {
+            class,
+            status: None,
+            problem: "p".to_owned(),
+        });
+        assert_eq!(Answer::of(&outcome), answer);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Pass(Duration),
+    Begin(usize),
+    Answered(Answer<'static>),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let answer = prop_oneof![
+        6 => Just(FAILED),
+        4 => Just(Answer::Healthy),
+        1 => Just(REFUSED),
+        1 => Just(Answer::Neutral),
+    ];
+    let step = prop_oneof![
+        1 => (0_u64..20_000).prop_map(|millis| Step::Pass(Duration::from_millis(millis))),
+        2 => (1_usize..5).prop_map(Step::Begin),
+        4 => answer.prop_map(Step::Answered),
+    ];
+    prop::collection::vec(step, 0..300)
+}
+
+/// A loop of sends around a circuit, which checks its promises.
+struct Sender {
+    scene: Scene,
+    in_flight: usize,
+    /// As the change that opened it said.
+    open_until: Option<Instant>,
+    probed: Option<Instant>,
+}
+
+impl Sender {
+    fn obey(&mut self, step: Step) {
+        match step {
+            Step::Pass(time) => self.scene.now += time,
+            Step::Begin(wanted) => self.begin(wanted),
+            Step::Answered(answer) if self.in_flight > 0 => self.answered(answer),
+            Step::Answered(_) => {}
+        }
+        assert!(self.in_flight <= SETTINGS.concurrency);
+    }
+
+    fn begin(&mut self, wanted: usize) {
+        let allowance = self.scene.allowance(self.in_flight);
+        if let Some(until) = self.open_until.filter(|until| self.scene.now < *until) {
+            assert_eq!(allowance, Allowance::Wait(until));
+        }
+        match allowance {
+            Allowance::Sends(most) => self.in_flight += most.min(wanted),
+            Allowance::Probe => self.probe(),
+            Allowance::Full => assert!(self.in_flight > 0),
+            Allowance::Wait(until) => assert_eq!(self.open_until, Some(until)),
+        }
+    }
+
+    fn probe(&mut self) {
+        assert_eq!(self.in_flight, 0);
+        let now = self.scene.now;
+        let last = self.probed.replace(now);
+        assert!(last.is_none_or(|last| last + SETTINGS.open <= now));
+        assert_eq!(self.scene.breaker.probing(now), Some(Change::HalfOpened));
+        self.in_flight = 1;
+    }
+
+    fn answered(&mut self, answer: Answer<'_>) {
+        self.in_flight -= 1;
+        if let Some(Change::Opened { period, .. }) = self.scene.record(answer) {
+            assert!((SETTINGS.open..=LONGEST_PERIOD).contains(&period));
+            self.open_until = Some(self.scene.now + period);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_breaks_its_promises(steps in steps()) {
+        let mut sender = Sender {
+            scene: Scene::closed(),
+            in_flight: 0,
+            open_until: None,
+            probed: None,
+        };
+        for step in steps {
+            sender.obey(step);
+        }
+        // Answers to what is in flight, a probe, and seven of the ramp.
+        for _ in 0..sender.in_flight + 8 {
+            sender.obey(Step::Pass(LONGEST_PERIOD));
+            sender.obey(Step::Begin(1));
+            sender.obey(Step::Answered(Answer::Healthy));
+        }
+        prop_assert_eq!(sender.scene.breaker.state(), BreakerState::Closed);
+    }
+}

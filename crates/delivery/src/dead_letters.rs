@@ -1,0 +1,220 @@
+//! Writing to the dead-letter topics.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bus::{
+    ClientError, KafkaSettings, NewRecord, Patience, Producer, PublishError, Published, Record,
+};
+use chrono::{DateTime, Utc};
+use events::{BookingEvent, Channel, DeadLetter, EventId, ReadHeaders, dead_letter_header};
+use inbox::{Claimed, Verdict};
+use serde::Deserialize;
+use tracing::{error, warn};
+
+use crate::metrics::NotifierMetrics;
+use crate::storm::StormGuard;
+
+/// How long an acknowledgement is waited for before the record counts as not written.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Writes records that cannot be delivered, and says so only when every in-sync replica has them.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadLetters {
+    producer: Producer,
+    channel: Channel,
+    group: String,
+    metrics: NotifierMetrics,
+    storms: Arc<Mutex<StormGuard>>,
+}
+
+/// What happened to a record before it is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failures {
+    pub(crate) provider: Option<&'static str>,
+    pub(crate) attempts: u32,
+    pub(crate) first_at: DateTime<Utc>,
+    pub(crate) last_at: DateTime<Utc>,
+}
+
+impl Failures {
+    /// A record that no provider was asked about.
+    pub(crate) fn before_any_send(now: DateTime<Utc>) -> Self {
+        Self {
+            provider: None,
+            attempts: 0,
+            first_at: now,
+            last_at: now,
+        }
+    }
+
+    /// A row whose last attempt failed now.
+    pub(crate) fn of_row(row: &Claimed, provider: &'static str, now: DateTime<Utc>) -> Self {
+        let first_at = row.first_failure_at.unwrap_or(now);
+        Self {
+            provider: Some(provider),
+            attempts: row.attempt,
+            first_at,
+            last_at: now,
+        }
+    }
+}
+
+impl DeadLetters {
+    pub(crate) fn new(
+        settings: &KafkaSettings,
+        channel: Channel,
+        group: String,
+        metrics: NotifierMetrics,
+    ) -> Result<Self, ClientError> {
+        let client_id = format!("{channel}-notifier");
+        let producer = Producer::new(settings, &client_id, Patience::Within(PATIENCE))?;
+        Ok(Self {
+            producer,
+            channel,
+            group,
+            metrics,
+            storms: Arc::default(),
+        })
+    }
+
+    /// Writes the record with its story to the same partition of its dead-letter topic.
+    pub(crate) async fn write(
+        &self,
+        record: &Record,
+        verdict: &Verdict,
+        failures: Failures,
+    ) -> Result<(), PublishError> {
+        let story = self.story(record, verdict, failures);
+        let told = story
+            .to_pairs()
+            .into_iter()
+            .map(|(name, value)| (name, value.into_bytes()));
+        let original = record
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.starts_with("dlq-"))
+            .cloned();
+        let headers: Vec<_> = original.chain(told).collect();
+        self.publish(record, &headers).await?;
+        self.metrics.count_dead(&record.topic, verdict.class);
+        warn!(
+            event.id = story.event_id.map(String::from),
+            channel = %self.channel,
+            topic = record.topic,
+            partition = record.partition,
+            offset = record.offset,
+            class = %verdict.class,
+            stage = %verdict.stage,
+            error = verdict.error,
+            attempt = failures.attempts,
+            "record given up to the dead-letter topic"
+        );
+        self.watch(record);
+        Ok(())
+    }
+
+    fn watch(&self, record: &Record) {
+        let (topic, partition) = (record.topic.as_str(), record.partition);
+        let storm = self.storms().note(topic, partition, Instant::now());
+        if let Some(pause) = storm {
+            let seconds = pause.as_secs();
+            self.metrics.count_storm(topic);
+            error!(
+                topic,
+                partition,
+                seconds,
+                "a flood of dead letters: the partition is not read for a while, look at their errors"
+            );
+        }
+    }
+
+    /// The partitions that are not to be read now.
+    pub(crate) fn paused(&self, now: Instant) -> BTreeSet<(String, i32)> {
+        self.storms().paused(now)
+    }
+
+    fn storms(&self) -> MutexGuard<'_, StormGuard> {
+        self.storms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To the same partition, or to that of the key where the dead letters' topic has fewer.
+    async fn publish(
+        &self,
+        record: &Record,
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<Published, PublishError> {
+        let topic = self.channel.dead_letter_topic(&record.topic);
+        let letter = NewRecord {
+            topic: &topic,
+            partition: Some(record.partition),
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers,
+        };
+        match self.producer.publish(&letter).await {
+            Err(PublishError::NoSuchPartition) => {
+                self.producer
+                    .publish(&NewRecord {
+                        partition: None,
+                        ..letter
+                    })
+                    .await
+            }
+            published => published,
+        }
+    }
+
+    fn story(&self, record: &Record, verdict: &Verdict, failures: Failures) -> DeadLetter {
+        let earlier = record.header(dead_letter_header::REPLAY_COUNT);
+        DeadLetter {
+            source_topic: record.topic.clone(),
+            source_partition: record.partition,
+            source_offset: record.offset,
+            source_timestamp: record.timestamp_millis,
+            group: self.group.clone(),
+            channel: self.channel,
+            event_id: event_id(record),
+            class: verdict.class,
+            stage: verdict.stage,
+            error: verdict.error.clone(),
+            provider: failures.provider.map(str::to_owned),
+            provider_status: verdict.provider_status.clone(),
+            attempts: failures.attempts,
+            first_failure_at: failures.first_at,
+            last_failure_at: failures.last_at,
+            replay_count: earlier.and_then(|count| count.parse().ok()).unwrap_or(0),
+        }
+    }
+
+    pub(crate) async fn flush(&self) {
+        self.producer.flush(PATIENCE).await;
+    }
+}
+
+/// Says that a dead letter waits, and for what.
+pub(crate) fn warn_unwritten(error: &PublishError) {
+    let reason = error.source().map(ToString::to_string);
+    warn!(error = %error, reason, "dead letter not written, trying again");
+}
+
+/// The id of whatever this is, as well as it can be known.
+fn event_id(record: &Record) -> Option<EventId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Identified {
+        event_id: EventId,
+    }
+    let value = record.value.as_deref().unwrap_or_default();
+    let event = BookingEvent::decode(value).map(|event| event.event_id).ok();
+    let named = || {
+        serde_json::from_slice(value)
+            .map(|read: Identified| read.event_id)
+            .ok()
+    };
+    event
+        .or_else(named)
+        .or_else(|| ReadHeaders::from_pairs(record.header_pairs()).id)
+}

@@ -1,0 +1,375 @@
+//! From the broker into the inbox.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus::{Consumer, Offsets, Record};
+use chassis::{Failure, Readiness, SharedClock, Shutdown};
+use database::{Database, Error};
+use events::{BookingEvent, Channel, EventType, ReadHeaders, Stage, dead_letter_header};
+use inbox::{Arrival, Inbox, Place, Stored, Verdict};
+use outbox::{Outbox, OutboxRow};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::dead_letters::{DeadLetters, Failures, warn_unwritten};
+use crate::dispatcher::Workload;
+use crate::metrics::{NotifierMetrics, Partition, Topic};
+use crate::statuses::{self, Statuses};
+use crate::verdicts;
+
+/// How often lag, connection and room in the inbox are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long a database or broker that failed is left alone.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Takes records in until shutdown.
+pub(crate) struct Intake {
+    pub(crate) channel: Channel,
+    pub(crate) told: Vec<EventType>,
+    pub(crate) consumer: Consumer,
+    pub(crate) database: Database,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) statuses: Statuses,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: NotifierMetrics,
+    pub(crate) readiness: Readiness,
+    pub(crate) workload: Arc<Workload>,
+    pub(crate) limit: u32,
+}
+
+/// A batch, sorted.
+#[derive(Default)]
+struct Sorted {
+    arrivals: Vec<Arrival>,
+    /// Dead letters that came back.
+    returned: Vec<Arrival>,
+    /// By event id: statuses tell of them.
+    events: BTreeMap<String, BookingEvent>,
+    bad: Vec<(Record, Verdict)>,
+    offsets: Offsets,
+}
+
+impl Intake {
+    pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), Failure> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                batch = self.consumer.next() => {
+                    let batch = batch.map_err(Failure::broken("could not read from Kafka"))?;
+                    if !self.take_in(batch, &shutdown).await {
+                        break;
+                    }
+                }
+                _ = tick.tick() => self.look_around(),
+            }
+        }
+        self.consumer.close().await;
+        Ok(())
+    }
+
+    /// `false` if the process is to stop before the batch was safe; it is then read again.
+    async fn take_in(&self, batch: Vec<Record>, shutdown: &Shutdown) -> bool {
+        let sorted = self.sort(batch);
+        if !self.store(&sorted, shutdown).await {
+            return false;
+        }
+        for (record, verdict) in &sorted.bad {
+            if !self.bury(record, verdict, shutdown).await {
+                return false;
+            }
+        }
+        self.consumer.commit(sorted.offsets);
+        true
+    }
+
+    fn sort(&self, batch: Vec<Record>) -> Sorted {
+        let mut sorted = Sorted::default();
+        for record in batch {
+            self.metrics
+                .consumed
+                .get_or_create(&Topic {
+                    topic: record.topic.clone(),
+                })
+                .inc();
+            sorted.offsets.past(&record);
+            self.sort_one(record, &mut sorted);
+        }
+        sorted
+    }
+
+    fn sort_one(&self, record: Record, sorted: &mut Sorted) {
+        let (record, returned) = homeward(self.channel, record);
+        let (event, headers) = match read(&record) {
+            Ok(read) => read,
+            Err(verdict) => return sorted.bad.push((record, verdict)),
+        };
+        match Arrival::new(record.clone(), &event, &headers, &self.told) {
+            Ok(arrival) if returned => sorted.returned.push(arrival),
+            Ok(arrival) => sorted.arrivals.push(arrival),
+            Err(error) => return sorted.bad.push((record, verdicts::undecodable(&error))),
+        }
+        sorted.events.insert(event.event_id.to_string(), event);
+    }
+
+    async fn store(&self, sorted: &Sorted, shutdown: &Shutdown) -> bool {
+        loop {
+            match self.try_store(sorted).await {
+                Ok(stored) => {
+                    self.count(sorted, &stored);
+                    return true;
+                }
+                Err(error) => warn!(error = %error, "records not stored, trying again"),
+            }
+            if !rest(shutdown).await {
+                return false;
+            }
+        }
+    }
+
+    /// Rows and the statuses that tell of them are one transaction.
+    async fn try_store(&self, sorted: &Sorted) -> Result<Vec<Stored>, Error> {
+        if sorted.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.database.begin().await?;
+        let mut stored = self.inbox.store(&mut transaction, &sorted.arrivals).await?;
+        stored.extend(
+            self.inbox
+                .reopen(&mut transaction, &sorted.returned)
+                .await?,
+        );
+        let rows = stored
+            .iter()
+            .filter_map(|row| self.status(sorted, row))
+            .collect::<Result<Vec<_>, _>>()?;
+        let handover = self.outbox.insert(&mut transaction, rows).await?;
+        transaction.commit().await?;
+        self.outbox.hand_over(handover);
+        Ok(stored)
+    }
+
+    fn status(&self, sorted: &Sorted, row: &Stored) -> Option<Result<OutboxRow, Error>> {
+        let event = sorted.events.get(&row.event_id)?;
+        let status = self.statuses.of_arrival(event, row)?;
+        // A row comes in once, and comes back as often as it is replayed.
+        let step = match row.place {
+            Place::Reopened => format!("reopened-{}", status.occurred_at.timestamp_micros()),
+            Place::Due | Place::Waiting | Place::Expired => "arrived".to_owned(),
+        };
+        Some(statuses::row(&status, &step))
+    }
+
+    fn count(&self, sorted: &Sorted, stored: &[Stored]) {
+        let total = sorted.arrivals.len() + sorted.returned.len();
+        let known = total.saturating_sub(stored.len());
+        self.metrics
+            .duplicates
+            .inc_by(u64::try_from(known).unwrap_or(u64::MAX));
+        let expired = stored.iter().filter(|row| row.place == Place::Expired);
+        for row in expired.clone() {
+            if let Some(event) = sorted.events.get(&row.event_id) {
+                self.metrics.count_notification(event.event_type, "expired");
+            }
+        }
+        self.workload.arrived(stored.len() - expired.count());
+    }
+
+    async fn bury(&self, record: &Record, verdict: &Verdict, shutdown: &Shutdown) -> bool {
+        loop {
+            let failures = Failures::before_any_send(self.clock.now());
+            match self.dead_letters.write(record, verdict, failures).await {
+                Ok(()) => return true,
+                Err(error) => warn_unwritten(&error),
+            }
+            if !rest(shutdown).await {
+                return false;
+            }
+        }
+    }
+
+    fn look_around(&self) {
+        if self.workload.unfinished() > i64::from(self.limit) {
+            self.consumer.hold();
+        } else {
+            self.consumer.resume();
+        }
+        for lag in self.consumer.lag() {
+            let label = Partition {
+                topic: lag.topic,
+                partition: lag.partition,
+            };
+            self.metrics.lag.get_or_create(&label).set(lag.records);
+        }
+        let paused = self.dead_letters.paused(Instant::now());
+        let calm = match paused.len() {
+            0 => Ok(()),
+            count => Err(format!(
+                "{count} partitions are not read for a while: too many of their records became dead letters at once"
+            )),
+        };
+        self.readiness.set_optional("dead letters", calm);
+        self.metrics
+            .paused
+            .set(i64::try_from(paused.len()).unwrap_or(i64::MAX));
+        self.consumer.pause(self.with_siblings(&paused));
+        let connected = self.consumer.is_connected();
+        let state = if connected {
+            Ok(())
+        } else {
+            Err("no broker is connected".to_owned())
+        };
+        self.readiness.set("kafka", state);
+    }
+}
+
+impl Intake {
+    /// A PNR's events are in partitions of one number: what waits must not be overtaken by what came later.
+    fn with_siblings(&self, paused: &BTreeSet<(String, i32)>) -> BTreeSet<(String, i32)> {
+        let topics = || self.told.iter().map(|event| event.topic().to_owned());
+        let numbers = paused.iter().map(|(_, partition)| *partition);
+        numbers
+            .flat_map(|partition| topics().map(move |topic| (topic, partition)))
+            .collect()
+    }
+}
+
+/// Waits a little; `false` if the process is to stop.
+async fn rest(shutdown: &Shutdown) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(RETRY) => true,
+        () = shutdown.cancelled() => {
+            info!("stopping before a batch was safe: it will be read again");
+            false
+        }
+    }
+}
+
+/// A dead letter that came back, as the record it was: so that it is counted, ordered and, if need be, given up again as that.
+fn homeward(channel: Channel, record: Record) -> (Record, bool) {
+    let Some(source) = channel.source_of_replay(&record.topic) else {
+        return (record, false);
+    };
+    let number = |name| {
+        let text = record.header(name);
+        text.and_then(|text| text.parse::<i64>().ok())
+    };
+    let topic = source.to_owned();
+    let partition = number(dead_letter_header::SOURCE_PARTITION)
+        .and_then(|partition| partition.try_into().ok())
+        .unwrap_or(record.partition);
+    let offset = number(dead_letter_header::SOURCE_OFFSET).unwrap_or(record.offset);
+    let timestamp = number(dead_letter_header::SOURCE_TIMESTAMP).or(record.timestamp_millis);
+    let home = Record {
+        topic,
+        partition,
+        offset,
+        timestamp_millis: timestamp,
+        ..record
+    };
+    (home, true)
+}
+
+/// The event of a record, or why it is none.
+fn read(record: &Record) -> Result<(BookingEvent, ReadHeaders), Verdict> {
+    if record.damaged {
+        return Err(verdicts::undecodable(&"the name of a header is not UTF-8"));
+    }
+    let headers = ReadHeaders::from_pairs(record.header_pairs());
+    headers
+        .check_schema()
+        .map_err(|error| verdicts::invalid(Stage::Validate, &error))?;
+    let value = record.value.as_deref().unwrap_or_default();
+    let event = BookingEvent::decode(value).map_err(|error| verdicts::unread(&error))?;
+    match EventType::of_topic(&record.topic) {
+        Some(expected) if expected != event.event_type => {
+            let stray = format!(
+                "field eventType: a {} on topic {}",
+                event.event_type, record.topic
+            );
+            Err(verdicts::invalid(Stage::Validate, &stray))
+        }
+        Some(_) | None => Ok((event, headers)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::DeadLetterClass;
+
+    use super::*;
+
+    const SAMPLE: &[u8] = include_bytes!("../../events/golden/specification-sample.json");
+
+    fn record(topic: &str, value: &[u8], headers: &[(&str, &str)]) -> Record {
+        Record {
+            topic: topic.to_owned(),
+            value: Some(value.to_vec()),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn a_value_alone_is_an_event() {
+        assert!(read(&record("booking-confirmed", SAMPLE, &[])).is_ok());
+    }
+
+    #[test]
+    fn an_event_on_another_event_s_topic_is_invalid() {
+        let verdict = read(&record("booking-cancelled", SAMPLE, &[])).unwrap_err();
+        assert_eq!(
+            (verdict.class, verdict.stage),
+            (DeadLetterClass::Invalid, Stage::Validate)
+        );
+    }
+
+    #[test]
+    fn a_newer_schema_is_invalid() {
+        let headers = [("ce_type", "booking.confirmed.v2")];
+        let verdict = read(&record("booking-confirmed", SAMPLE, &headers)).unwrap_err();
+        assert_eq!(verdict.class, DeadLetterClass::Invalid);
+        assert_eq!(
+            verdict.error,
+            "schema version 2 is newer than 1, the newest known"
+        );
+    }
+
+    #[test]
+    fn a_dead_letter_comes_back_as_the_record_it_was() {
+        let headers = [
+            ("dlq-source-partition", "2"),
+            ("dlq-source-offset", "77"),
+            ("dlq-source-timestamp", "1700000000123"),
+        ];
+        let topic = "booking-confirmed.email.replay";
+        let (home, returned) = homeward(Channel::Email, record(topic, SAMPLE, &headers));
+        assert!(returned);
+        assert_eq!(home.topic, "booking-confirmed");
+        assert_eq!((home.partition, home.offset), (2, 77));
+        assert_eq!(home.timestamp_millis, Some(1_700_000_000_123));
+        let first = record("booking-confirmed", SAMPLE, &headers);
+        assert_eq!(homeward(Channel::Email, first.clone()), (first, false));
+    }
+
+    #[test]
+    fn a_tombstone_is_undecodable() {
+        let tombstone = Record {
+            value: None,
+            ..record("booking-confirmed", b"", &[])
+        };
+        assert_eq!(
+            read(&tombstone).unwrap_err().class,
+            DeadLetterClass::Undecodable
+        );
+    }
+}

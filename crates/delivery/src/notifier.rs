@@ -1,0 +1,348 @@
+//! A notifier: settings, wiring, run, drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use bus::{Consumer, Patience, Producer, Subscription, TopicPlan, Topics};
+use chassis::metrics::Metrics;
+use chassis::{Failure, Readiness, SharedClock, Shutdown, SteadyClock, SystemClock, Tasks, http};
+use database::{Database, Dialect};
+use events::{EventType, NOTIFICATION_STATUS};
+use inbox::{Inbox, Rules};
+use outbox::Outbox;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::channel::Channel;
+use crate::dead_letters::DeadLetters;
+use crate::dispatcher::{Dispatcher, LEASE_MARGIN, Workload};
+use crate::gates::Gates;
+use crate::intake::Intake;
+use crate::metrics::NotifierMetrics;
+use crate::recorder::Recorder;
+use crate::settings::NotifierSettings;
+use crate::statuses::Statuses;
+use crate::worker::Worker;
+
+/// Connections to the database: intake, dispatcher, recorder, relay, marker and housekeeping, with one to spare.
+const CONNECTIONS: u32 = 7;
+
+/// How often abandoned claims are looked for and the inbox is measured.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A notifier that is ready to run: its port is taken and its database open.
+#[derive(Debug)]
+pub struct Notifier<C> {
+    channel: C,
+    settings: NotifierSettings,
+    clock: SharedClock,
+    listener: TcpListener,
+    address: SocketAddr,
+    database: Database,
+    metrics: Metrics,
+}
+
+/// What the parts of a running notifier share.
+#[derive(Clone)]
+struct Parts {
+    database: Database,
+    inbox: Inbox,
+    outbox: Outbox,
+    statuses: Statuses,
+    gates: Gates,
+    clock: SharedClock,
+    metrics: NotifierMetrics,
+    readiness: Readiness,
+    workload: Arc<Workload>,
+}
+
+impl<C: Channel> Notifier<C> {
+    /// Opens the database and takes the port.
+    ///
+    /// # Errors
+    /// [`Failure`] if either cannot be done.
+    pub async fn start(channel: C, settings: NotifierSettings) -> Result<Self, Failure> {
+        let database = Database::open(
+            &settings.database,
+            CONNECTIONS,
+            &[inbox::SCHEMA, outbox::SCHEMA],
+        )
+        .await?;
+        let listener = http::bind(settings.process.http_addr).await?;
+        let address = listener
+            .local_addr()
+            .map_err(Failure::broken("the port has no address"))?;
+        let (clock, metrics) = (Arc::new(SystemClock), Metrics::default());
+        Ok(Self {
+            channel,
+            settings,
+            clock,
+            listener,
+            address,
+            database,
+            metrics,
+        })
+    }
+
+    /// Where liveness, readiness and metrics are.
+    pub fn http_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it measures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Consumes and sends until shutdown; then takes nothing more, finishes what is in flight and leaves.
+    ///
+    /// # Errors
+    /// [`Failure`] if a part cannot go on.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
+        let Self {
+            channel,
+            settings,
+            clock,
+            listener,
+            address,
+            database,
+            metrics,
+        } = self;
+        let readiness = Readiness::default();
+        readiness.set("kafka", Err("not joined yet".to_owned()));
+        let client_id = format!("{}-notifier", channel.channel());
+        let producer = Producer::new(&settings.kafka, &client_id, Patience::Endless)?;
+        let (outbox, relay) = outbox::pair(
+            database.clone(),
+            producer,
+            Arc::clone(&clock),
+            &metrics,
+            "notifier",
+        );
+        let own = NotifierMetrics::register(&metrics);
+        let delivery = &settings.delivery;
+        let rules = Rules {
+            order_wait: delivery.order_wait,
+            max_age: delivery.max_age,
+        };
+        let parts = Parts {
+            database: database.clone(),
+            inbox: inbox(
+                &database,
+                Inbox::new(database.clone(), rules, channel.providers()),
+                &clock,
+            ),
+            outbox,
+            statuses: Statuses {
+                channel: channel.channel(),
+                clock: Arc::clone(&clock),
+            },
+            gates: Gates::new(&channel, delivery, &own),
+            clock,
+            metrics: own,
+            readiness: readiness.clone(),
+            workload: Arc::default(),
+        };
+        info!(channel = %channel.channel(), providers = ?channel.providers(), %address, "notifier started");
+        let mut tasks = Tasks::new(shutdown.clone());
+        let router = http::router(&metrics, readiness, Router::new());
+        tasks.spawn(http::serve(listener, router, shutdown.clone()));
+        tasks.spawn(keep_house(parts.clone(), shutdown.clone()));
+        // The last outcomes are told, too.
+        let recorded = Shutdown::new();
+        tasks.spawn(relay.run(recorded.clone()));
+        parts.spawn_work(&mut tasks, channel, settings, (&shutdown, recorded))?;
+        let outcome = tasks.finish().await;
+        database.close().await;
+        info!("notifier stopped");
+        outcome
+    }
+}
+
+impl Parts {
+    fn spawn_work<C: Channel>(
+        self,
+        tasks: &mut Tasks,
+        channel: C,
+        settings: NotifierSettings,
+        (shutdown, told): (&Shutdown, Shutdown),
+    ) -> Result<(), Failure> {
+        let kind = channel.channel();
+        let delivery = &settings.delivery;
+        let group = delivery.consumer_group.clone();
+        let dead_letters = DeadLetters::new(&settings.kafka, kind, group, self.metrics.clone())?;
+        let slots = Arc::new(Semaphore::new(usize::from(delivery.concurrency)));
+        let (done, outcomes) = mpsc::channel(usize::from(delivery.concurrency));
+        let worker = Worker {
+            channel,
+            dead_letters: dead_letters.clone(),
+            statuses: self.statuses.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            backoff: Backoff {
+                base: delivery.retry_base,
+                cap: delivery.retry_cap,
+            },
+            max_attempts: delivery.max_attempts,
+            provider_timeout: delivery.provider_timeout,
+            on_ambiguous: delivery.on_ambiguous,
+        };
+        let dispatcher = Dispatcher {
+            inbox: self.inbox.clone(),
+            worker: Arc::new(worker),
+            gates: self.gates.clone(),
+            slots,
+            workload: Arc::clone(&self.workload),
+            done,
+            lease: delivery.provider_timeout + LEASE_MARGIN,
+        };
+        let recorder = Recorder {
+            database: self.database.clone(),
+            inbox: self.inbox.clone(),
+            outbox: self.outbox.clone(),
+            workload: Arc::clone(&self.workload),
+        };
+        tasks.spawn(dispatcher.run(shutdown.clone()));
+        tasks.spawn(async move {
+            let outcome = recorder.run(outcomes).await;
+            told.cancel();
+            outcome
+        });
+        tasks.spawn(self.take_in(kind, settings, dead_letters, shutdown.clone()));
+        Ok(())
+    }
+
+    /// Joins the group once its topics are there.
+    async fn take_in(
+        self,
+        channel: events::Channel,
+        settings: NotifierSettings,
+        dead_letters: DeadLetters,
+        shutdown: Shutdown,
+    ) -> Result<(), Failure> {
+        let client_id = format!("{channel}-notifier");
+        let topics = Topics::new(&settings.kafka, &client_id)?;
+        let events = &settings.delivery.topics;
+        // The topics of dead letters and replays are laid out like their sources, which must be there first.
+        for plans in [sources(events), own_topics(channel, events)] {
+            if !topics.ensure_until(&plans, &shutdown).await {
+                return Ok(());
+            }
+        }
+        drop(topics);
+        let group = settings.delivery.consumer_group;
+        let subscription = Subscription {
+            client_id,
+            group,
+            topics: read_topics(channel, events),
+        };
+        let intake = Intake {
+            channel,
+            told: events.clone(),
+            consumer: Consumer::start(&settings.kafka, subscription)?,
+            database: self.database,
+            inbox: self.inbox,
+            outbox: self.outbox,
+            statuses: self.statuses,
+            dead_letters: dead_letters.clone(),
+            clock: self.clock,
+            metrics: self.metrics,
+            readiness: self.readiness,
+            workload: self.workload,
+            limit: settings.delivery.inbox_limit,
+        };
+        intake.run(shutdown).await?;
+        dead_letters.flush().await;
+        Ok(())
+    }
+}
+
+/// On a server, times are told by its clock. An embedded database has this machine's, which somebody may set: there they are told by one that nobody can.
+fn inbox(database: &Database, inbox: Inbox, clock: &SharedClock) -> Inbox {
+    match database.dialect() {
+        Dialect::Postgres => inbox,
+        Dialect::Sqlite => inbox.with_clock(Arc::new(SteadyClock::new(clock.as_ref()))),
+    }
+}
+
+fn sources(events: &[EventType]) -> Vec<TopicPlan> {
+    let statuses = TopicPlan::new(NOTIFICATION_STATUS);
+    let events = events.iter().map(|event| TopicPlan::new(event.topic()));
+    events.chain([statuses]).collect()
+}
+
+fn own_topics(channel: events::Channel, events: &[EventType]) -> Vec<TopicPlan> {
+    let plans = |event: &EventType| {
+        let source = event.topic();
+        [
+            channel.dead_letter_topic(source),
+            channel.replay_topic(source),
+        ]
+        .map(|topic| TopicPlan::dead_letters(topic, source))
+    };
+    events.iter().flat_map(plans).collect()
+}
+
+fn read_topics(channel: events::Channel, events: &[EventType]) -> Vec<String> {
+    let read = |event: &EventType| {
+        [
+            event.topic().to_owned(),
+            channel.replay_topic(event.topic()),
+        ]
+    };
+    events.iter().flat_map(read).collect()
+}
+
+/// Frees claims of workers that died, measures the inbox, looks whether the database and the providers are there.
+async fn keep_house(parts: Parts, shutdown: Shutdown) -> Result<(), Failure> {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            _ = tick.tick() => {}
+        }
+        let state = parts.recover_and_measure().await;
+        if let Err(error) = &state {
+            warn!(error = %error, "could not keep the inbox");
+        }
+        let ping = parts
+            .database
+            .ping()
+            .await
+            .map_err(|error| format!("no answer: {error}"));
+        parts.readiness.set("database", ping);
+        for gate in parts.gates.iter() {
+            let state = gate.look(Instant::now());
+            parts.readiness.set_optional(gate.provider(), state);
+        }
+    }
+}
+
+impl Parts {
+    async fn recover_and_measure(&self) -> Result<(), database::Error> {
+        // Outcomes that wait for the database go first, or their messages would be sent again.
+        let freed = if self.workload.is_writing() {
+            0
+        } else {
+            self.inbox.recover().await?
+        };
+        if freed > 0 {
+            warn!(
+                messages = freed,
+                "claims ran out: nobody knows whether their messages arrived"
+            );
+            self.workload.arrived(0);
+        }
+        let (count, oldest) = self.inbox.unfinished().await?;
+        self.workload.recount(count);
+        self.metrics.pending.set(count);
+        self.metrics.oldest_seconds.set(oldest.as_secs_f64());
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! What becomes of a notification, as a record of `notification-status`. It goes through the outbox, in the transaction of the change it tells.
+
+use chassis::SharedClock;
+use database::{Error, micros};
+use events::{BookingEvent, Channel, NOTIFICATION_STATUS, NotificationStatus, Step, header};
+use inbox::{Claimed, Outcome, Place, Stored};
+use outbox::OutboxRow;
+
+/// The row of a status. `step` tells the steps of one event on one channel apart.
+pub(crate) fn row(status: &NotificationStatus, step: &str) -> Result<OutboxRow, Error> {
+    let payload = serde_json::to_string(status).map_err(|error| Error::Encode(error.into()))?;
+    let id = format!("{}:{}:{step}", status.event_id, status.channel);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Ok(OutboxRow {
+        headers: vec![
+            header(header::CONTENT_TYPE, "application/json"),
+            header(header::ID, &id),
+        ],
+        event_id: id,
+        topic: NOTIFICATION_STATUS.to_owned(),
+        key: status.pnr_number.to_string(),
+        event_type: format!("{}:{}", status.event_type, status.status),
+        version: i64::from(status.attempt),
+        payload,
+        created_at_micros: micros(status.occurred_at),
+    })
+}
+
+/// Writes the statuses of one channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Statuses {
+    pub(crate) channel: Channel,
+    pub(crate) clock: SharedClock,
+}
+
+impl Statuses {
+    /// What is to be told of a row that was taken in; nothing of one that simply waits its turn.
+    pub(crate) fn of_arrival(
+        &self,
+        event: &BookingEvent,
+        stored: &Stored,
+    ) -> Option<NotificationStatus> {
+        let (step, reason) = match stored.place {
+            Place::Due => return None,
+            Place::Waiting => (
+                Step::Retrying,
+                "waits for an earlier event of this booking that has not come yet",
+            ),
+            Place::Expired => (Step::Expired, "too old when it was taken in"),
+            Place::Reopened => (Step::Retrying, "came back from the dead letters"),
+        };
+        Some(NotificationStatus {
+            reason: Some(reason.to_owned()),
+            ..self.blank(event, step)
+        })
+    }
+
+    /// What is to be told of a claim that came to an end.
+    pub(crate) fn of_outcome(
+        &self,
+        event: &BookingEvent,
+        row: &Claimed,
+        outcome: &Outcome,
+        provider: &str,
+    ) -> NotificationStatus {
+        let step = match outcome {
+            Outcome::Sent { .. } => Step::Sent,
+            Outcome::Retry { .. } | Outcome::Defer { .. } => Step::Retrying,
+            Outcome::Condemned { .. } => Step::Failed,
+            Outcome::Dead { .. } => Step::DeadLettered,
+            Outcome::Suppressed { .. } => Step::Suppressed,
+            Outcome::Expired { .. } => Step::Expired,
+        };
+        let (asked, message_id, spent) = match outcome {
+            Outcome::Sent {
+                provider_message_id,
+                ..
+            } => (true, Some(provider_message_id.clone()), 0),
+            Outcome::Retry { .. } | Outcome::Condemned { .. } | Outcome::Dead { .. } => {
+                (true, None, 0)
+            }
+            Outcome::Defer { .. } => (true, None, 1),
+            Outcome::Suppressed { .. } | Outcome::Expired { .. } => (false, None, 1),
+        };
+        NotificationStatus {
+            attempt: row.attempt.saturating_sub(spent),
+            provider: asked.then(|| provider.to_owned()),
+            provider_message_id: message_id,
+            reason: reason(outcome),
+            ..self.blank(event, step)
+        }
+    }
+
+    fn blank(&self, event: &BookingEvent, step: Step) -> NotificationStatus {
+        NotificationStatus::new(event, self.channel, step, self.clock.now())
+    }
+}
+
+fn reason(outcome: &Outcome) -> Option<String> {
+    let next = |after: &std::time::Duration| humantime::format_duration(rounded(*after));
+    match outcome {
+        Outcome::Sent { remark, .. } => remark.clone(),
+        Outcome::Retry { after, reason, .. } => {
+            Some(format!("{reason}; the next attempt is in {}", next(after)))
+        }
+        Outcome::Defer { after, reason, .. } => {
+            Some(format!("{reason}; it waits at least {}", next(after)))
+        }
+        Outcome::Condemned { verdict, .. } | Outcome::Dead { verdict } => {
+            let status = verdict.provider_status.as_deref();
+            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+            Some(format!("{}: {}{status}", verdict.class, verdict.error))
+        }
+        Outcome::Suppressed { reason } | Outcome::Expired { reason } => Some(reason.clone()),
+    }
+}
+
+/// Nobody reads microseconds.
+fn rounded(span: std::time::Duration) -> std::time::Duration {
+    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    std::time::Duration::from_millis(if millis > 10_000 {
+        millis / 1000 * 1000
+    } else {
+        millis
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sample() -> BookingEvent {
+        let sample = include_bytes!("../../events/golden/specification-sample.json");
+        BookingEvent::decode(sample).unwrap()
+    }
+
+    fn statuses() -> Statuses {
+        Statuses {
+            channel: Channel::Sms,
+            clock: Arc::new(chassis::SystemClock),
+        }
+    }
+
+    #[test]
+    fn a_status_is_keyed_by_pnr_and_named_once_for_each_step() {
+        let status = NotificationStatus::new(
+            &sample(),
+            Channel::Sms,
+            Step::Sent,
+            chrono::DateTime::UNIX_EPOCH,
+        );
+        let row = row(&status, "7").unwrap();
+        assert_eq!(row.event_id, "uuid-string:sms:7");
+        assert_eq!(row.key, "1234567890");
+        assert_eq!(row.topic, "notification-status");
+        assert!(
+            row.headers
+                .contains(&("ce_id".to_owned(), "uuid-string:sms:7".to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_waits_its_turn_is_not_told_and_what_waits_for_another_is() {
+        let told = |place| {
+            let event_id = "a".to_owned();
+            let status = statuses().of_arrival(&sample(), &Stored { event_id, place });
+            status.map(|status| status.status)
+        };
+        assert_eq!(told(Place::Due), None);
+        assert_eq!(told(Place::Waiting), Some(Step::Retrying));
+        assert_eq!(told(Place::Expired), Some(Step::Expired));
+        assert_eq!(told(Place::Reopened), Some(Step::Retrying));
+    }
+
+    #[test]
+    fn a_retry_says_when_the_next_attempt_is() {
+        let retry = Outcome::Retry {
+            after: Duration::from_micros(90_123_456),
+            certainty: inbox::Certainty::Unchanged,
+            reason: "503".to_owned(),
+        };
+        assert_eq!(
+            reason(&retry).unwrap(),
+            "503; the next attempt is in 1m 30s"
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! Databases that are away, slow, locked, or full.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use database::{Database, Dialect};
+use events::Channel;
+use tempfile::TempDir;
+use testkit::{
+    Link, Proxy, System, TestDatabase, eventually, full_length, sample_event, sample_request,
+};
+
+use crate::client::{book, told};
+use crate::sessions::session;
+use crate::under_load::UnderLoad;
+
+fn span(short_seconds: u64) -> Duration {
+    let seconds = if full_length() { 60 } else { short_seconds };
+    Duration::from_secs(seconds)
+}
+
+/// The system with a link before every database, where databases have servers.
+async fn linked() -> Option<(System, Vec<Proxy>)> {
+    let mut system = System::builder().start_without_programs().await.unwrap();
+    let mut links = Vec::new();
+    for name in System::PROGRAMS {
+        links.push(system.link_database(name).await.unwrap()?);
+        system.start_program(name).await.unwrap();
+    }
+    Some((system, links))
+}
+
+async fn through(link: Link, span: Duration) {
+    let Some((system, links)) = linked().await else {
+        println!("not run: a SQLite database has no server; give TEST_DATABASE_URL");
+        return;
+    };
+    let run = UnderLoad::start(system, 30).await;
+    run.go_on(Duration::from_secs(2)).await;
+    for one in &links {
+        one.set(link);
+    }
+    run.go_on(span).await;
+    for one in &links {
+        one.set(Link::Good);
+    }
+    let what = format!("databases {link:?} for {span:?}");
+    let refused = run.finish_clean(&what).await.report.refusals;
+    assert!(refused > 0 || link != Link::Cut, "the fault was not met");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_go_away_lose_and_double_nothing() {
+    through(Link::Cut, span(8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_take_two_seconds_lose_and_double_nothing() {
+    through(Link::Slow(Duration::from_secs(1)), span(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_somebody_else_locks_lose_and_double_nothing() {
+    let run = UnderLoad::start(System::builder().start().await.unwrap(), 20).await;
+    run.go_on(Duration::from_secs(1)).await;
+    let mut rivals = Vec::new();
+    for (name, table) in [
+        ("booking-api", "lock table outbox"),
+        ("email-notifier", "lock table inbox"),
+        ("sms-notifier", "lock table inbox"),
+        ("whatsapp-notifier", "lock table inbox"),
+    ] {
+        let database = session(&run.system, name).await;
+        // On SQLite whoever writes has the lock.
+        let mut transaction = database.begin().await.unwrap();
+        if database.dialect() == Dialect::Postgres {
+            sqlx::query(table).execute(&mut *transaction).await.unwrap();
+        }
+        rivals.push((database, transaction));
+    }
+    // Longer than the programs wait for a lock (5 s), shorter than a server bears an idle transaction (10 s).
+    run.go_on(Duration::from_secs(7)).await;
+    drop(rivals);
+    run.finish_clean("databases locked for 7 s").await;
+}
+
+/// Of PostgreSQL: how many transactions were ended because they waited for each other.
+async fn deadlocks(database: &Database) -> i64 {
+    let sql = "select deadlocks from pg_stat_database where datname = current_database()";
+    let counted = sqlx::query_scalar(sql).fetch_one(database.pool());
+    counted.await.unwrap()
+}
+
+/// Locks the unfinished rows one by one from the newest, against the order of work.
+async fn cross(database: &Database) {
+    let mut transaction = database.begin().await.unwrap();
+    let setup = "set local deadlock_timeout = '20s'";
+    sqlx::query(setup).execute(&mut *transaction).await.unwrap();
+    let sql =
+        "select seq from inbox where state in ('PENDING', 'CLAIMED') order by seq desc limit 40";
+    let open: Vec<i64> = sqlx::query_scalar(sql)
+        .fetch_all(&mut *transaction)
+        .await
+        .unwrap();
+    for seq in open {
+        let sql = "update inbox set not_before = not_before where seq = $1";
+        let locked = sqlx::query(sql).bind(seq).execute(&mut *transaction).await;
+        if locked.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_loses_and_doubles_nothing() {
+    let system = System::builder()
+        .with("CONCURRENCY", "64")
+        .start()
+        .await
+        .unwrap();
+    let database = session(&system, "email-notifier").await;
+    if database.dialect() == Dialect::Sqlite {
+        println!("not run: SQLite has one writer and so no deadlock; give TEST_DATABASE_URL");
+        return;
+    }
+    let before = deadlocks(&database).await;
+    let run = UnderLoad::start(system, 100).await;
+    eventually("deadlock", async || {
+        cross(&database).await;
+        (deadlocks(&database).await > before).then_some(())
+    })
+    .await;
+    run.finish_clean("after a deadlock").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_that_commits_after_later_ones_is_told_too() {
+    let system = System::builder().start().await.unwrap();
+    let database = session(&system, "booking-api").await;
+    if database.dialect() == Dialect::Sqlite {
+        println!(
+            "not run: SQLite has one writer, so no row commits after a later one; give TEST_DATABASE_URL"
+        );
+        return;
+    }
+    // Any PNR that the API does not give out in this test.
+    let pnr = "2999999999";
+    let mut event: serde_json::Value = serde_json::from_str(sample_event()).unwrap();
+    event["eventId"] = format!("late-{}", system.group_of("event")).into();
+    event["pnrNumber"] = pnr.into();
+    let mut long = database.begin().await.unwrap();
+    let sql = "insert into outbox (event_id, topic, record_key, event_type, version, payload, headers, created_at, owner, not_before)
+        values ($1, 'booking-confirmed', $2, 'BOOKING_CONFIRMED', 1, $3, '[]', 1800000000000000, '', 0) returning seq";
+    let insert = sqlx::query_scalar(sql)
+        .bind(event["eventId"].as_str().unwrap())
+        .bind(pnr)
+        .bind(event.to_string());
+    let early: i64 = insert.fetch_one(&mut *long).await.unwrap();
+
+    for _ in 0..20 {
+        let later = book(&system, &sample_request()).await;
+        for channel in Channel::ALL {
+            told(&system, channel, &later, 1).await;
+        }
+    }
+    let newest: i64 = sqlx::query_scalar("select max(seq) from outbox")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert!(newest > early, "the others took later numbers");
+    long.commit().await.unwrap();
+    for channel in Channel::ALL {
+        told(&system, channel, pnr, 1).await;
+    }
+}
+
+/// A file system of some megabytes, with room for a journal (4 MB before its first checkpoint), which goes away with this.
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    /// None where nothing may be mounted.
+    fn mount() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "none"]);
+        let mounted = mount.arg(folder.path()).status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self { folder })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.path().join("filler")
+    }
+
+    /// Writes until no byte more fits.
+    fn fill(&self) {
+        let mut filler = std::fs::File::create(self.filler()).unwrap();
+        while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Programs may still have files open.
+        let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
+        drop(unmounted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bookings_are_refused_while_the_disk_is_full_and_nothing_is_dropped() {
+    let disks: Option<Vec<_>> = System::PROGRAMS
+        .iter()
+        .map(|_| SmallDisk::mount())
+        .collect();
+    let Some(disks) = disks else {
+        println!("not run: no file system can be mounted here (it takes root)");
+        return;
+    };
+    let mut system = System::builder().start_without_programs().await.unwrap();
+    for (name, disk) in System::PROGRAMS.into_iter().zip(&disks) {
+        system.move_database(name, TestDatabase::sqlite_in(disk.path()));
+        system.start_program(name).await.unwrap();
+    }
+    let run = UnderLoad::start(system, 20).await;
+    run.go_on(Duration::from_secs(2)).await;
+    disks.iter().for_each(SmallDisk::fill);
+    run.go_on(span(6)).await;
+    disks.iter().for_each(SmallDisk::make_room);
+    let ended = run.finish_clean("disks full").await;
+    assert!(ended.report.refusals > 0, "the fault was not met");
+}

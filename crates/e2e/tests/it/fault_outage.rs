@@ -1,0 +1,316 @@
+//! Providers that are away, limit, or take messages without a word.
+
+use std::time::{Duration, Instant};
+
+use events::Channel;
+use reqwest::Client;
+use sandbox::{Effect, Filter, Provider, Rule, SmtpStage};
+use testkit::{System, eventually, eventually_within, full_length};
+
+use crate::client::{ForTests as _, book, request, told, warm_up};
+use crate::under_load::{Ended, UnderLoad};
+
+const PHONE: &str = "9876543210";
+
+/// What a limited account is told.
+const RETRY_AFTER: Duration = Duration::from_secs(4);
+
+/// Waits and breaks short enough for a test of seconds.
+async fn system() -> System {
+    let settings = [
+        ("RETRY_CAP", "2s"),
+        ("PROVIDER_TIMEOUT", "2s"),
+        ("BREAKER_OPEN", "1s"),
+    ];
+    let builder = settings
+        .into_iter()
+        .fold(System::builder(), |builder, (name, value)| {
+            builder.with(name, value)
+        });
+    builder.start().await.unwrap()
+}
+
+/// The same trouble on each channel, in its own words.
+pub(crate) fn everywhere(http: u16, code: u32, reply: &str) -> Vec<Rule> {
+    let status = Effect::Status {
+        status: http,
+        code,
+        retry_after_seconds: None,
+    };
+    let smtp = Effect::SmtpCode {
+        reply: reply.to_owned(),
+        stage: SmtpStage::Rcpt,
+    };
+    vec![
+        Rule::new(Channel::Email, smtp),
+        Rule::new(Channel::Sms, status.clone()),
+        Rule::new(Channel::Whatsapp, status),
+    ]
+}
+
+fn hits(system: &System) -> Vec<u64> {
+    let rules = system.faults().rules();
+    rules.iter().map(|rule| rule.hits).collect()
+}
+
+fn seconds(short: u64, full: u64) -> Duration {
+    Duration::from_secs(if full_length() { full } else { short })
+}
+
+/// A run under these rules, which end after `span`.
+async fn under(rules: Vec<Rule>, span: Duration, what: &str) -> Ended {
+    let run = UnderLoad::start(system().await, 20).await;
+    run.go_on(Duration::from_secs(1)).await;
+    run.system.faults().replace(rules).unwrap();
+    run.go_on(span).await;
+    let met = hits(&run.system);
+    assert!(met.iter().all(|hits| *hits > 0), "not met: {met:?}");
+    run.system.faults().replace(Vec::new()).unwrap();
+    let ended = run.finish(what).await;
+    let dead = ended.verdict.untold.get("dead");
+    assert_eq!(dead, None, "{what}: {}", ended.verdict);
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_every_provider_dead_letters_nothing_and_is_probed_not_stormed() {
+    let run = UnderLoad::start(system().await, 20).await;
+    let outage = everywhere(503, 20500, "451 4.3.0 not now");
+    run.system.faults().replace(outage).unwrap();
+    // Longer than eight attempts with waits of at most two seconds last.
+    run.go_on(seconds(14, 600)).await;
+    let before = hits(&run.system);
+    run.go_on(Duration::from_secs(5)).await;
+    let after = hits(&run.system);
+    for (before, after) in before.iter().zip(&after) {
+        let asked = after - before;
+        assert!(
+            (1..=10).contains(&asked),
+            "{asked} probes in 5 s with a breaker that opens for 1 s at first"
+        );
+    }
+    for name in ["email-notifier", "sms-notifier", "whatsapp-notifier"] {
+        let open = metric(&run.system, name, "notifier_breaker_state").await;
+        assert!(open > 0, "{name} does not know of the outage");
+    }
+    run.system.faults().replace(Vec::new()).unwrap();
+    let ended = run.finish_clean("an outage of every provider").await;
+    assert_eq!(ended.verdict.untold.get("dead"), None, "{}", ended.verdict);
+}
+
+/// Nobody else's failures open the circuit for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_alone_in_an_outage_is_sent_afterwards() {
+    let system = System::builder()
+        .with("RETRY_BASE", "50ms")
+        .with("BREAKER_OPEN", "100ms")
+        .start()
+        .await
+        .unwrap();
+    warm_up(&system).await;
+    let outage = everywhere(503, 20500, "451 4.3.0 not now");
+    system.faults().replace(outage).unwrap();
+    let pnr = book(&system, &request("user@example.com", "9876543210")).await;
+    // More than eight attempts.
+    let asked = async || hits(&system).iter().all(|hits| *hits > 10).then_some(());
+    eventually("more calls than a message has attempts", asked).await;
+    system.faults().replace(Vec::new()).unwrap();
+    for channel in Channel::ALL {
+        told(&system, channel, &pnr, 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_that_hang_dead_letter_nothing() {
+    let hang = |channel| Rule::new(channel, Effect::Hang { seconds: 60 });
+    let rules = Channel::ALL.map(hang).to_vec();
+    let ended = under(rules, seconds(6, 60), "providers that hang").await;
+    let verdict = &ended.verdict;
+    assert!(verdict.is_clean_but_for_copies(), "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fifth_of_errors_and_slow_answers_dead_letter_nothing() {
+    let mut rules = Vec::new();
+    for mut rule in everywhere(503, 20500, "451 4.3.0 not now") {
+        rules.push(Rule::new(rule.channel, Effect::Delay { ms: 10 }));
+        rules.push(Rule::new(rule.channel, Effect::Delay { ms: 490 }).rate(0.2));
+        rule.rate = 0.2;
+        rules.push(rule);
+    }
+    let ended = under(rules, seconds(8, 60), "a fifth of errors").await;
+    assert!(ended.verdict.is_clean(), "{}", ended.verdict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_are_refused_for_a_while_dead_letter_nothing() {
+    let rules = everywhere(401, 190, "535 5.7.8 authentication failed");
+    // Recipients are not asked about the account; a mail's refusal is told at the end of the message.
+    let rules = rules
+        .into_iter()
+        .filter(|rule| rule.channel != Channel::Email);
+    let ended = under(rules.collect(), seconds(6, 300), "refused accounts").await;
+    assert!(ended.verdict.is_clean(), "{}", ended.verdict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_taken_without_a_word_are_told_once_or_counted() {
+    let silent = |channel| Rule::new(channel, Effect::AcceptThenDrop).times(3);
+    let rules = Channel::ALL.map(silent).to_vec();
+    let ended = under(rules, seconds(3, 3), "taken without a word").await;
+    let verdict = &ended.verdict;
+    assert!(verdict.is_clean_but_for_copies(), "{verdict}");
+    for (channel, name) in [
+        (Channel::Email, "email-notifier"),
+        (Channel::Sms, "sms-notifier"),
+        (Channel::Whatsapp, "whatsapp-notifier"),
+    ] {
+        let copies = verdict.extra.iter().filter(|(of, _)| *of == channel);
+        let counted = metric(&ended.system, name, "notifier_maybe_duplicates_total").await;
+        let copies = copies.count();
+        assert!(
+            copies <= counted,
+            "{channel}: {copies} copies, {counted} counted"
+        );
+    }
+}
+
+async fn metric(system: &System, program: &str, name: &str) -> usize {
+    let url = system.url(program, "/metrics").await.unwrap();
+    let answer = Client::new_for_tests().get(url).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let values = text.lines().filter_map(|line| line.strip_prefix(name));
+    values
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum()
+}
+
+fn limited(channel: Channel, code: u32) -> Rule {
+    let status = Effect::Status {
+        status: 429,
+        code,
+        retry_after_seconds: Some(RETRY_AFTER.as_secs()),
+    };
+    Rule::new(channel, status).times(1)
+}
+
+/// Waits for the one hit of a rule.
+async fn hit(system: &System) {
+    let hit = async || (hits(system) == [1]).then_some(());
+    eventually("hit", hit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_limited_is_left_alone_for_as_long_as_it_says() {
+    let system = system().await;
+    warm_up(&system).await;
+    system
+        .faults()
+        .replace(vec![limited(Channel::Sms, 20429)])
+        .unwrap();
+    let before = Instant::now();
+    let mut pnrs = vec![book(&system, &request("user@example.com", PHONE)).await];
+    hit(&system).await;
+    for _ in 0..5 {
+        pnrs.push(book(&system, &request("user@example.com", "9876543211")).await);
+    }
+    let first = async || {
+        let told = |pnr: &&String| !system.told(Channel::Sms, pnr).is_empty();
+        pnrs.iter().find(told)
+    };
+    eventually("first text", first).await;
+    let left_alone = before.elapsed();
+    assert!(left_alone >= RETRY_AFTER, "only {left_alone:?}");
+    for channel in Channel::ALL {
+        for pnr in &pnrs {
+            told(&system, channel, pnr, 1).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_that_is_limited_holds_nobody_else_up() {
+    let system = system().await;
+    warm_up(&system).await;
+    // Meta Cloud API, error 131056: too many messages to this one recipient.
+    let pair = limited(Channel::Whatsapp, 131_056).recipient(PHONE);
+    system.faults().replace(vec![pair]).unwrap();
+    let slow = book(&system, &request("user@example.com", PHONE)).await;
+    hit(&system).await;
+    let quick = book(&system, &request("user@example.com", "9876543211")).await;
+    told(&system, Channel::Whatsapp, &quick, 1).await;
+    let early = system.told(Channel::Whatsapp, &slow).len();
+    assert_eq!(early, 0, "the limited one went first");
+    told(&system, Channel::Whatsapp, &slow, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_hangs_holds_the_other_channels_not_up() {
+    let system = system().await;
+    let hang = Rule::new(Channel::Email, Effect::Hang { seconds: 60 });
+    system.faults().replace(vec![hang]).unwrap();
+    let pnrs = [(); 10].map(|()| request("user@example.com", PHONE));
+    for booking in &pnrs {
+        let pnr = book(&system, booking).await;
+        told(&system, Channel::Sms, &pnr, 1).await;
+        told(&system, Channel::Whatsapp, &pnr, 1).await;
+        assert!(system.told(Channel::Email, &pnr).is_empty());
+    }
+    system.faults().replace(Vec::new()).unwrap();
+    let all = async || {
+        let filter = Filter {
+            channel: Some(Channel::Email),
+            ..Filter::default()
+        };
+        (system.ledger().messages(&filter).len() == pnrs.len()).then_some(())
+    };
+    eventually_within(Duration::from_mins(2), "mails", all).await;
+}
+
+/// Text messages go to the second provider while the circuit of the first is open, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_first_provider_is_away_the_second_sends_and_none_is_sent_by_both() {
+    let mut system = System::builder()
+        .with("BREAKER_FAILURES", "2")
+        .with("BREAKER_OPEN", "1s")
+        .with("RETRY_BASE", "100ms")
+        .with("SMS_FAILOVER", "msg91")
+        .start_without_programs()
+        .await
+        .unwrap();
+    let msg91 = system.msg91_url();
+    system.set("SMS_FAILOVER_BASE_URL", msg91);
+    for name in System::PROGRAMS {
+        system.start_program(name).await.unwrap();
+    }
+    let refused = Effect::Status {
+        status: 503,
+        code: 20500,
+        retry_after_seconds: None,
+    };
+    let rule = Rule::new(Channel::Sms, refused).provider(Provider::Twilio);
+    let run = UnderLoad::start(system, 20).await;
+    run.go_on(Duration::from_secs(1)).await;
+    run.system.faults().replace(vec![rule]).unwrap();
+    run.go_on(seconds(6, 60)).await;
+    let second = by(&run.system, Provider::Msg91);
+    assert!(second > 0, "the second provider sent nothing");
+    let first = by(&run.system, Provider::Twilio);
+    run.system.faults().replace(Vec::new()).unwrap();
+    run.go_on(Duration::from_secs(4)).await;
+    assert!(
+        by(&run.system, Provider::Twilio) > first,
+        "the first provider is not used again"
+    );
+    let ended = run.finish_clean("an outage of the first provider").await;
+    assert_eq!(ended.verdict.untold.get("dead"), None, "{}", ended.verdict);
+}
+
+/// Messages that a provider took.
+fn by(system: &System, provider: Provider) -> usize {
+    let filter = Filter {
+        provider: Some(provider),
+        ..Filter::default()
+    };
+    system.ledger().messages(&filter).len()
+}

@@ -1,0 +1,333 @@
+//! What an operator sees of a person.
+
+use std::fmt;
+
+use bus::Record;
+use clap::Args;
+use delivery::Undeliverable;
+use events::{BookingEvent, Channel, Known, Pnr, header};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::dlq::verdict::preview;
+
+/// Fields of an event that say nothing about a person by themselves. Any other field is hidden, also one that we do not know.
+const HARMLESS: [&str; 28] = [
+    "eventId",
+    "eventType",
+    "bookingId",
+    "bookingStatus",
+    "paymentStatus",
+    "userId",
+    "trainId",
+    "trainNumber",
+    "trainName",
+    "sourceStation",
+    "destinationStation",
+    "journeyDate",
+    "departureTime",
+    "arrivalTime",
+    "coachNumber",
+    "seatNumber",
+    "coachType",
+    "totalFare",
+    "baseFare",
+    "convenienceFee",
+    "gstAmount",
+    "bookingDate",
+    "eventTimestamp",
+    "quotaType",
+    "isTatkal",
+    "bookingSource",
+    "schemaVersion",
+    "source",
+];
+
+/// Headers of the producer that name nobody.
+const HARMLESS_HEADERS: [&str; 10] = [
+    header::CONTENT_TYPE,
+    header::SPEC_VERSION,
+    header::ID,
+    header::TYPE,
+    header::SOURCE,
+    header::TIME,
+    header::SUBJECT,
+    header::BOOKING_VERSION,
+    header::BOOKING_HISTORY,
+    header::TRACEPARENT,
+];
+
+/// What stands for a hidden value that has no text.
+const HIDDEN: &str = "…";
+
+/// Whether personal data are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    /// They are hidden.
+    Masked,
+    /// They are not.
+    Revealed,
+}
+
+/// The flag that shows personal data.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Reveal {
+    /// Shows names, addresses, numbers and whole PNRs.
+    #[arg(long)]
+    reveal: bool,
+}
+
+impl Reveal {
+    pub(crate) fn privacy(self) -> Privacy {
+        if self.reveal {
+            Privacy::Revealed
+        } else {
+            Privacy::Masked
+        }
+    }
+}
+
+impl Privacy {
+    pub(crate) fn pnr(self, pnr: Option<&Pnr>) -> String {
+        match (self, pnr) {
+            (Self::Masked, Some(pnr)) => pnr.masked(),
+            (Self::Revealed, Some(pnr)) => pnr.to_string(),
+            (Self::Masked | Self::Revealed, None) => "-".to_owned(),
+        }
+    }
+
+    /// A text that may be anything: `J*** D**`.
+    fn text(self, text: &str) -> String {
+        match (self, text.parse::<Pnr>()) {
+            (Self::Revealed, _) => text.to_owned(),
+            (Self::Masked, Ok(pnr)) => pnr.masked(),
+            (Self::Masked, Err(_)) => masked(text),
+        }
+    }
+
+    /// The record as lines: topic, partition, key, headers, value.
+    pub(crate) fn record(self, record: &Record) -> String {
+        let mut lines = vec![
+            format!("topic      {}", record.topic),
+            format!("partition  {}", record.partition),
+            format!("key        {}", self.key(record.key.as_deref())),
+            String::new(),
+        ];
+        let headers = record.headers.iter();
+        lines.extend(headers.map(|(name, value)| self.header(name, value)));
+        lines.push(String::new());
+        lines.push(self.value(record.value.as_deref()));
+        lines.iter().map(|line| printable(line) + "\n").collect()
+    }
+
+    fn key(self, key: Option<&[u8]>) -> String {
+        match key.map(std::str::from_utf8) {
+            None => "none".to_owned(),
+            Some(Ok(text)) => self.text(text),
+            Some(Err(_)) => HIDDEN.to_owned(),
+        }
+    }
+
+    fn header(self, name: &str, value: &[u8]) -> String {
+        let harmless = HARMLESS_HEADERS.contains(&name) || name.starts_with("dlq-");
+        let text = String::from_utf8_lossy(value);
+        let shown = if harmless {
+            text.into_owned()
+        } else {
+            self.text(&text)
+        };
+        format!("{name:<22} {shown}")
+    }
+
+    fn value(self, value: Option<&[u8]>) -> String {
+        let Some(value) = value else {
+            return "no value".to_owned();
+        };
+        match (serde_json::from_slice::<Members<'_>>(value), self) {
+            (Ok(Members(members)), _) => self.object(&members),
+            (Err(_), Self::Revealed) => String::from_utf8_lossy(value).into_owned(),
+            (Err(_), Self::Masked) => format!("{} bytes that are no JSON object", value.len()),
+        }
+    }
+
+    fn object(self, members: &[(String, &RawValue)]) -> String {
+        let member = |(name, value): &(String, &RawValue)| {
+            let name = serde_json::Value::from(name.as_str());
+            format!(
+                "  {name}: {}",
+                self.member(name.as_str().unwrap_or_default(), value)
+            )
+        };
+        let lines: Vec<_> = members.iter().map(member).collect();
+        format!("{{\n{}\n}}", lines.join(",\n"))
+    }
+
+    fn member(self, name: &str, value: &RawValue) -> String {
+        let raw = value.get();
+        let scalar = !raw.starts_with(['{', '[']);
+        if self == Self::Revealed || raw == "null" || (scalar && HARMLESS.contains(&name)) {
+            return raw.to_owned();
+        }
+        let text = serde_json::from_str::<String>(raw);
+        let hidden = text.map_or_else(|_| HIDDEN.to_owned(), |text| self.text(&text));
+        serde_json::Value::from(hidden).to_string()
+    }
+
+    /// The message of an event as the passenger reads it.
+    pub(crate) fn message(
+        self,
+        channel: Channel,
+        event: &BookingEvent,
+    ) -> Result<String, Undeliverable> {
+        match self {
+            Self::Revealed => preview(channel, event),
+            Self::Masked => {
+                let text = preview(channel, &without_person(event))?;
+                let contacts = [&event.user_email, &event.user_phone];
+                let contacts = contacts.into_iter().flatten().map(String::as_str);
+                let hidden = contacts.chain([event.pnr_number.as_str()]);
+                Ok(hidden
+                    .filter(|contact| !contact.is_empty())
+                    .fold(text, |text, contact| {
+                        text.replace(contact, &self.text(contact))
+                    }))
+            }
+        }
+    }
+}
+
+/// The event as a message may show it; an age of 0 stands for a hidden one.
+fn without_person(event: &BookingEvent) -> BookingEvent {
+    BookingEvent {
+        user_name: masked(&event.user_name),
+        passenger_name: masked(&event.passenger_name),
+        passenger_age: 0,
+        passenger_gender: Known::Other(HIDDEN.to_owned()),
+        ..event.clone()
+    }
+}
+
+/// The first character of each word, a star for each other.
+fn masked(text: &str) -> String {
+    let mut inside = false;
+    let star = |c: char| {
+        let hidden = inside && c.is_alphanumeric();
+        inside = c.is_alphanumeric() || (inside && !c.is_whitespace() && !c.is_ascii());
+        if hidden { '*' } else { c }
+    };
+    text.chars().map(star).collect()
+}
+
+/// Whatever a record holds, the terminal obeys none of it.
+pub(crate) fn printable(text: &str) -> String {
+    let harmless = |c: char| {
+        if c.is_control() && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(harmless).collect()
+}
+
+/// A JSON object's members in their order, the values as they are written.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &[u8] = include_bytes!("../../../events/golden/specification-sample.json");
+
+    /// What the sample says about its passenger.
+    const PERSONAL: [&str; 4] = ["John Doe", "user@example.com", "9876543210", "1234567890"];
+
+    fn sample() -> Record {
+        Record {
+            key: Some(b"1234567890".to_vec()),
+            value: Some(SAMPLE.to_vec()),
+            headers: vec![
+                ("ce_id".to_owned(), b"an-event".to_vec()),
+                ("x-passenger".to_owned(), b"John Doe".to_vec()),
+                ("dlq-error".to_owned(), b"red \x1b[31m".to_vec()),
+            ],
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn a_masked_record_names_nobody_and_a_revealed_one_is_as_it_was_written() {
+        let masked = Privacy::Masked.record(&sample());
+        let revealed = Privacy::Revealed.record(&sample());
+        for personal in PERSONAL {
+            assert!(!masked.contains(personal), "{personal}: {masked}");
+            assert!(revealed.contains(personal), "{personal}: {revealed}");
+        }
+        assert!(masked.contains("12******90") && masked.contains("an-event"));
+        assert!(masked.contains("\"totalFare\": 5000.00"), "{masked}");
+        assert!(masked.contains("\"passengerAge\": \"…\""), "{masked}");
+        assert!(!masked.contains('\u{1b}'), "{masked}");
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_hidden() {
+        let record = Record {
+            value: Some(
+                br#"{"contact":"Asha Rao","kin":{"name":"Asha"},"trainName":["Asha"]}"#.to_vec(),
+            ),
+            ..Record::default()
+        };
+        let text = Privacy::Masked.record(&record);
+        assert!(!text.contains("Asha"), "{text}");
+        assert!(text.contains("\"contact\": \"A*** R**\""), "{text}");
+        let broken = Record {
+            value: Some(b"{\"contact\":\"Asha".to_vec()),
+            ..Record::default()
+        };
+        assert!(!Privacy::Masked.record(&broken).contains("Asha"));
+    }
+
+    #[test]
+    fn a_masked_message_names_nobody_on_any_channel() {
+        let event = BookingEvent::decode(SAMPLE).unwrap();
+        for channel in Channel::ALL {
+            let masked = Privacy::Masked.message(channel, &event).unwrap();
+            for personal in PERSONAL {
+                assert!(!masked.contains(personal), "{channel}: {masked}");
+            }
+            let revealed = Privacy::Revealed.message(channel, &event).unwrap();
+            assert!(revealed.contains("John Doe") && revealed.contains("1234567890"));
+        }
+    }
+
+    #[test]
+    fn every_script_is_masked() {
+        assert_eq!(masked("John O'Neil Doe"), "J*** O'N*** D**");
+        assert!(!masked("आशा राव").contains("शा"));
+    }
+}

@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::print_stdout,
+    reason = "an operator's command answers on standard output"
+)]
+
+mod dlq;
+mod kafka;
+mod sandbox;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Books, publishes and tells: the operator's command.
+#[derive(Parser, Debug)]
+#[command(name = "harkara", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Runs the whole system in one process: broker, databases, booking-api, the three notifiers, the provider sandbox.
+    Up(up::Up),
+    /// Runs a real Apache Kafka on this machine, without containers.
+    Kafka(kafka::Kafka),
+    /// Lists, shows, replays and discards dead letters.
+    Dlq(dlq::Dlq),
+    /// Runs the provider sandbox alone.
+    Sandbox(sandbox::SandboxCommand),
+}
+
+fn main() -> ExitCode {
+    match chassis::parse_settings::<Cli>(&[]) {
+        Ok(Cli { command }) => match command {
+            Command::Up(up) => up.run(),
+            Command::Kafka(kafka) => kafka.run(),
+            Command::Dlq(dlq) => dlq.run(),
+            Command::Sandbox(sandbox) => sandbox.run(),
+        },
+        Err(code) => code,
+    }
+}

@@ -1,0 +1,198 @@
+//! Rows on their way to the workers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::DateTime;
+use database::{Error, batch};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use crate::fate::Circumstances;
+use crate::row::Claimed;
+use crate::sql::timed;
+use crate::store::{Inbox, span_micros};
+
+/// Which rows are wanted for a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Every row but those that another provider may have taken.
+    Any,
+    /// Those alone that this provider may have taken.
+    InDoubt,
+}
+
+impl Inbox {
+    /// Takes rows that are due for this provider, oldest first: of each PNR the first unfinished one, and none while another is in flight.
+    ///
+    /// A row that another provider may have taken is left to that one, if it is one of ours still.
+    /// Claims are taken one process after another, so that two cannot take two rows of a PNR.
+    ///
+    /// # Errors
+    /// Whatever the database says; then nothing was claimed, or the lease ends the claim.
+    pub async fn claim(
+        &self,
+        (provider, choice): (&str, Choice),
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, Error> {
+        let mut transaction = self.database.begin().await?;
+        if let Some(lock) = self.claim_lock() {
+            sqlx::query(lock).execute(&mut *transaction).await?;
+        }
+        let sql = timed!(
+            self.database,
+            "update inbox set state = 'CLAIMED', token = token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
+            now,
+            " + $3 where seq in (
+                 select i.seq from inbox i where i.state = 'PENDING' and i.not_before <= ",
+            now,
+            " and (i.unsure_of = $2 or ($5 = 1 and (i.unsure_of is null or $6 not like '%,' || i.unsure_of || ',%')))
+                 and i.seq = (
+                     select o.seq from inbox o where o.pnr = i.pnr and o.state in ('PENDING', 'CLAIMED')
+                     order by o.version, o.event_at, o.seq limit 1)
+                 and (
+                     select c.seq from inbox c where c.pnr = i.pnr and c.state in ('PENDING', 'CLAIMED') and c.state = 'CLAIMED'
+                     limit 1) is null
+                 order by i.not_before, i.seq limit $4)
+             and state = 'PENDING'
+             returning seq, token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, ",
+            now,
+            " as taken_at",
+        );
+        let rows = sqlx::query(sql)
+            .bind(self.now())
+            .bind(provider.to_owned())
+            .bind(span_micros(lease))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(i64::from(choice == Choice::Any))
+            .bind(&self.providers)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let mut claimed = rows
+            .iter()
+            .map(Claimed::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.judge(&mut transaction, &mut claimed).await?;
+        transaction.commit().await?;
+        claimed.sort_by_key(|row| row.seq);
+        Ok(claimed)
+    }
+
+    fn claim_lock(&self) -> Option<&'static str> {
+        let lock = self.database.pick(
+            "select pg_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim'))",
+            "",
+        );
+        Some(lock).filter(|lock| !lock.is_empty())
+    }
+
+    /// Says of each row whether it is still worth sending.
+    async fn judge(
+        &self,
+        connection: &mut AnyConnection,
+        claimed: &mut [Claimed],
+    ) -> Result<(), Error> {
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        let sql = self.database.pick(
+            "select i.seq, i.event_type, i.kafka_timestamp,
+                 (select c.version from inbox c where c.pnr = i.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > i.version order by c.version desc limit 1) as cancelled,
+                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = i.pnr and (s.state = 'SENT' or s.unsure_of is not null) and s.seq <> i.seq and (s.version, s.event_at) > (i.version, i.event_at) order by s.version desc, s.event_at desc limit 1) as told
+             from inbox i where i.seq in (select json_array_elements_text($1::json)::bigint)",
+            "select i.seq, i.event_type, i.kafka_timestamp,
+                 (select c.version from inbox c where c.pnr = i.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > i.version order by c.version desc limit 1) as cancelled,
+                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = i.pnr and (s.state = 'SENT' or s.unsure_of is not null) and s.seq <> i.seq and (s.version, s.event_at) > (i.version, i.event_at) order by s.version desc, s.event_at desc limit 1) as told
+             from inbox i where i.seq in (select value from json_each($1))",
+        );
+        let seqs: Vec<_> = claimed.iter().map(|row| row.seq).collect();
+        let rows = sqlx::query(sql)
+            .bind(batch(&seqs)?)
+            .fetch_all(connection)
+            .await?;
+        let read = rows.iter().map(circumstances);
+        let known = read.collect::<Result<BTreeMap<_, _>, _>>()?;
+        for row in claimed {
+            if let Some(circumstances) = known.get(&row.seq) {
+                row.fate = circumstances.fate(row.taken_at, self.rules.max_age);
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees rows whose lease ran out: their worker died, or slept, with the send perhaps made. Says how many.
+    ///
+    /// They are due after 2 s: a worker that only waited for the database has that long to write its outcome first.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn recover(&self) -> Result<u64, Error> {
+        let sql = timed!(
+            self.database,
+            "update inbox set state = 'PENDING', unsure_of = coalesce(unsure_of, provider), not_before = 2000000 + ",
+            now,
+            " where state = 'CLAIMED' and lease_until < ",
+            now,
+        );
+        let mut transaction = self.database.begin().await?;
+        let update = sqlx::query(sql).bind(self.now());
+        let freed = update.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(freed)
+    }
+
+    /// How long until the next row is due that is not due yet.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn next_due(&self) -> Result<Option<Duration>, Error> {
+        let sql = timed!(
+            self.database,
+            "select min(not_before) - ",
+            now,
+            " from inbox where state = 'PENDING' and not_before > ",
+            now,
+        );
+        let micros: Option<i64> = sqlx::query_scalar(sql)
+            .bind(self.now())
+            .fetch_one(self.database.pool())
+            .await?;
+        Ok(micros.map(|micros| Duration::from_micros(micros.try_into().unwrap_or_default())))
+    }
+
+    /// How many rows are unfinished, and how long the oldest has been here.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn unfinished(&self) -> Result<(i64, Duration), Error> {
+        let sql = timed!(
+            self.database,
+            "select count(*), ",
+            now,
+            " - min(received_at) from inbox where state in ('PENDING', 'CLAIMED')",
+        );
+        let (count, oldest): (i64, Option<i64>) = sqlx::query_as(sql)
+            .bind(self.now())
+            .fetch_one(self.database.pool())
+            .await?;
+        let oldest = oldest.and_then(|micros| micros.try_into().ok());
+        Ok((count, Duration::from_micros(oldest.unwrap_or_default())))
+    }
+}
+
+fn circumstances(row: &AnyRow) -> Result<(i64, Circumstances), Error> {
+    let event_type: String = row.try_get("event_type")?;
+    let told: Option<String> = row.try_get("told")?;
+    let told = told.as_deref().and_then(|told| told.split_once(' '));
+    let written_at: Option<i64> = row.try_get("kafka_timestamp")?;
+    let circumstances = Circumstances {
+        event_type: event_type
+            .parse()
+            .map_err(|error: events::UnknownEventType| Error::Decode(error.into()))?,
+        cancelled: row.try_get("cancelled")?,
+        told: told.and_then(|(event, version)| Some((event.parse().ok()?, version.parse().ok()?))),
+        written_at: written_at.and_then(DateTime::from_timestamp_millis),
+    };
+    Ok((row.try_get("seq")?, circumstances))
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod claims;
+mod fate;
+mod outcome;
+mod row;
+mod settle;
+mod sql;
+mod store;
+
+use database::Schema;
+
+pub use claims::Choice;
+pub use fate::Fate;
+pub use outcome::{Certainty, Outcome, Settled, State, Verdict};
+pub use row::{Arrival, Claimed};
+pub use store::{Inbox, Place, Rules, Stored};
+
+/// The tables of this crate.
+pub const SCHEMA: Schema = Schema {
+    table: "_inbox_migrations",
+    postgres: &sqlx::migrate!("./migrations/postgres"),
+    sqlite: &sqlx::migrate!("./migrations/sqlite"),
+};

@@ -1,0 +1,244 @@
+//! Rows on their way in.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chassis::SharedClock;
+use database::{Database, Error, batch, micros};
+use sqlx::{AnyConnection, Row};
+
+use crate::row::Arrival;
+use crate::sql::timed;
+
+/// How long rows wait for what belongs before them, and how old they may become.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How long an event waits for an earlier one of its PNR that was not taken in yet.
+    pub order_wait: Duration,
+    /// Age of a record above which it is not told any more.
+    pub max_age: Duration,
+}
+
+/// The rows of one channel.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    pub(crate) database: Database,
+    pub(crate) rules: Rules,
+    /// `,twilio,msg91,`
+    pub(crate) providers: String,
+    clock: Option<SharedClock>,
+}
+
+/// What became of an arrival that was new.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stored {
+    /// The event.
+    pub event_id: String,
+    /// Its place.
+    pub place: Place,
+}
+
+/// Where a new row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// It may be claimed in its turn.
+    Due,
+    /// It waits for an earlier event of its PNR.
+    Waiting,
+    /// It is too old to be told.
+    Expired,
+    /// It was a dead letter and is tried again.
+    Reopened,
+}
+
+impl Inbox {
+    /// The rows of this database, for these providers. Times are told by the database's clock.
+    pub fn new(database: Database, rules: Rules, providers: &[&str]) -> Self {
+        Self {
+            database,
+            rules,
+            providers: format!(",{},", providers.join(",")),
+            clock: None,
+        }
+    }
+
+    /// The same with times told by `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The first parameter of every statement.
+    pub(crate) fn now(&self) -> Option<i64> {
+        self.clock.as_ref().map(|clock| micros(clock.now()))
+    }
+
+    /// Stores what was consumed, and says what was new. An event that is there already stays as it is.
+    ///
+    /// # Errors
+    /// Whatever the database says; the transaction is then to be dropped.
+    pub async fn store(
+        &self,
+        connection: &mut AnyConnection,
+        arrivals: &[Arrival],
+    ) -> Result<Vec<Stored>, Error> {
+        if arrivals.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut stored = self.insert(connection, arrivals).await?;
+        self.open_gates(connection, arrivals).await?;
+        if arrivals.iter().any(Arrival::is_cancellation) {
+            self.hasten_superseded(connection, arrivals).await?;
+        }
+        if arrivals.iter().any(Arrival::has_predecessors) {
+            self.mark_waiting(connection, &mut stored).await?;
+        }
+        Ok(stored)
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut AnyConnection,
+        arrivals: &[Arrival],
+    ) -> Result<Vec<Stored>, Error> {
+        let sql = timed!(
+            self.database,
+            "insert into inbox (event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, not_before, received_at, finished_at) ",
+            ("select event_id, pnr, event_type, version, event_at, awaits, topic, partition, \"offset\", timestamp, payload, origin, "
+                | "select value->>'event_id', value->>'pnr', value->>'event_type', value->>'version', value->>'event_at', value->>'awaits', value->>'topic', value->>'partition', value->>'offset', value->>'timestamp', value->>'payload', value->>'origin', "),
+            ("case when timestamp * 1000 < t.now - $3 then 'EXPIRED' else 'PENDING' end, t.now + case when awaits is null then 0 else $4 end, t.now, case when timestamp * 1000 < t.now - $3 then t.now end "
+                | "case when (value->>'timestamp') * 1000 < t.now - $3 then 'EXPIRED' else 'PENDING' end, t.now + case when value->>'awaits' is null then 0 else $4 end, t.now, case when (value->>'timestamp') * 1000 < t.now - $3 then t.now end "),
+            ("from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text), "
+                | "from json_each($2), "),
+            "(select ",
+            now,
+            " as now) as t where true on conflict (event_id) do nothing returning event_id, state",
+        );
+        let insert = sqlx::query(sql)
+            .bind(self.now())
+            .bind(batch(arrivals)?)
+            .bind(span_micros(self.rules.max_age))
+            .bind(span_micros(self.rules.order_wait));
+        let rows = insert.fetch_all(connection).await?;
+        let stored = |row: &sqlx::any::AnyRow| {
+            let state: String = row.try_get("state")?;
+            let place = if state == "EXPIRED" {
+                Place::Expired
+            } else {
+                Place::Due
+            };
+            let event_id = row.try_get("event_id")?;
+            Ok(Stored { event_id, place })
+        };
+        rows.iter().map(stored).collect()
+    }
+
+    /// Rows that waited for these, or whose predecessors were there before them, wait no more.
+    async fn open_gates(
+        &self,
+        connection: &mut AnyConnection,
+        arrivals: &[Arrival],
+    ) -> Result<(), Error> {
+        let sql = timed!(
+            self.database,
+            "update inbox set awaits = null, not_before = ",
+            now,
+            " where awaits is not null and state = 'PENDING' and attempts = 0 and pnr in ",
+            ("(select json_array_elements_text($2::json)) and not exists (select 1 from json_array_elements_text(awaits::json) as earlier(version) where "
+                | "(select value from json_each($2)) and not exists (select 1 from json_each(awaits) as earlier where "),
+            "not exists (select 1 from inbox p where p.pnr = inbox.pnr and p.version = ",
+            ("earlier.version::bigint))" | "earlier.value))"),
+        );
+        let update = sqlx::query(sql)
+            .bind(self.now())
+            .bind(batch(&pnrs(arrivals.iter()))?);
+        update.execute(connection).await.map(|_| ())
+    }
+
+    /// A confirmation that waits for its next attempt must not hold up the cancellation that makes it untrue.
+    async fn hasten_superseded(
+        &self,
+        connection: &mut AnyConnection,
+        arrivals: &[Arrival],
+    ) -> Result<(), Error> {
+        let sql = timed!(
+            self.database,
+            "update inbox set not_before = ",
+            now,
+            " where state = 'PENDING' and event_type = 'BOOKING_CONFIRMED' and verdict is null and not_before > ",
+            now,
+            " and pnr in ",
+            ("(select json_array_elements_text($2::json))" | "(select value from json_each($2))"),
+        );
+        let cancellations = arrivals.iter().filter(|arrival| arrival.is_cancellation());
+        let update = sqlx::query(sql)
+            .bind(self.now())
+            .bind(batch(&pnrs(cancellations))?);
+        update.execute(connection).await.map(|_| ())
+    }
+
+    async fn mark_waiting(
+        &self,
+        connection: &mut AnyConnection,
+        stored: &mut [Stored],
+    ) -> Result<(), Error> {
+        let sql = self.database.pick(
+            "select event_id from inbox where awaits is not null and state = 'PENDING' and event_id in (select json_array_elements_text($1::json))",
+            "select event_id from inbox where awaits is not null and state = 'PENDING' and event_id in (select value from json_each($1))",
+        );
+        let ids: Vec<_> = stored.iter().map(|row| row.event_id.as_str()).collect();
+        let waiting: Vec<String> = sqlx::query_scalar(sql)
+            .bind(batch(&ids)?)
+            .fetch_all(connection)
+            .await?;
+        let waiting: BTreeSet<_> = waiting.into_iter().collect();
+        for row in stored {
+            if waiting.contains(&row.event_id) {
+                row.place = Place::Waiting;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries dead letters again that came back; what is not a dead letter here is stored as if it were new.
+    ///
+    /// # Errors
+    /// Whatever the database says; the transaction is then to be dropped.
+    pub async fn reopen(
+        &self,
+        connection: &mut AnyConnection,
+        arrivals: &[Arrival],
+    ) -> Result<Vec<Stored>, Error> {
+        if arrivals.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = timed!(
+            self.database,
+            "update inbox set state = 'PENDING', attempts = 0, token = token + 1, verdict = null, reason = null, first_failure_at = null, last_failure_at = null, finished_at = null, not_before = ",
+            now,
+            (", origin = r.origin from json_to_recordset($2::json) as r(event_id text, origin text) where inbox.event_id = r.event_id"
+                | ", origin = r.value->>'origin' from json_each($2) as r where inbox.event_id = r.value->>'event_id'"),
+            " and inbox.state = 'DEAD' returning inbox.event_id",
+        );
+        let update = sqlx::query_scalar(sql)
+            .bind(self.now())
+            .bind(batch(arrivals)?);
+        let reopened: Vec<String> = update.fetch_all(&mut *connection).await?;
+        let mut stored = self.store(connection, arrivals).await?;
+        stored.extend(reopened.into_iter().map(|event_id| Stored {
+            event_id,
+            place: Place::Reopened,
+        }));
+        Ok(stored)
+    }
+}
+
+fn pnrs<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Vec<&'a str> {
+    let different: BTreeSet<_> = arrivals.map(Arrival::pnr).collect();
+    different.into_iter().collect()
+}
+
+pub(crate) fn span_micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

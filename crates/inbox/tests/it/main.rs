@@ -1,0 +1,480 @@
+//! The store, on whichever database `testkit` gives.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod order;
+mod simulation;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bus::Record;
+use chassis::Clock;
+use chrono::{DateTime, TimeDelta, Utc};
+use database::Database;
+use events::{BookingEvent, DeadLetterClass, EventType, ReadHeaders, Stage};
+use inbox::{
+    Arrival, Certainty, Choice, Claimed, Fate, Inbox, Outcome, Place, Rules, SCHEMA, Settled,
+    Stored, Verdict,
+};
+use testkit::TestDatabase;
+
+const PROVIDERS: [&str; 3] = ["smtp", "twilio", "msg91"];
+
+const LEASE: Duration = Duration::from_secs(30);
+
+const RULES: Rules = Rules {
+    order_wait: Duration::from_secs(10),
+    max_age: Duration::from_hours(24),
+};
+
+const START: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+
+/// The time of the test.
+#[derive(Debug, Default)]
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        START + TimeDelta::microseconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Fixture {
+    inbox: Inbox,
+    second: Inbox,
+    clock: Arc<TestClock>,
+    database: Database,
+    _test_database: TestDatabase,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let test_database = TestDatabase::new().unwrap();
+        let open = async || {
+            Database::open(&test_database.settings(), 4, &[SCHEMA])
+                .await
+                .unwrap()
+        };
+        let clock = Arc::new(TestClock::default());
+        let database = open().await;
+        let inbox = |database| {
+            Inbox::new(database, RULES, &PROVIDERS).with_clock(Arc::<TestClock>::clone(&clock))
+        };
+        Self {
+            inbox: inbox(database.clone()),
+            second: inbox(open().await),
+            clock,
+            database,
+            _test_database: test_database,
+        }
+    }
+
+    fn pass(&self, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).unwrap();
+        self.clock.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    async fn store(&self, events: &[(&str, &str, EventType)]) -> usize {
+        let arrivals: Vec<_> = events
+            .iter()
+            .map(|(id, pnr, event)| arrival(id, pnr, *event, None))
+            .collect();
+        self.store_all(&arrivals).await.len()
+    }
+
+    async fn store_all(&self, arrivals: &[Arrival]) -> Vec<(String, Place)> {
+        let mut transaction = self.database.begin().await.unwrap();
+        let stored = self.inbox.store(&mut transaction, arrivals).await.unwrap();
+        transaction.commit().await.unwrap();
+        places(stored)
+    }
+
+    async fn reopen(&self, arrivals: &[Arrival]) -> Vec<(String, Place)> {
+        let mut transaction = self.database.begin().await.unwrap();
+        let stored = self.inbox.reopen(&mut transaction, arrivals).await.unwrap();
+        transaction.commit().await.unwrap();
+        places(stored)
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+        self.inbox
+            .claim(("smtp", Choice::Any), limit, LEASE)
+            .await
+            .unwrap()
+    }
+
+    async fn claim_one(&self) -> Claimed {
+        self.claim(1).await.remove(0)
+    }
+
+    async fn settle(&self, row: &Claimed, outcome: Outcome) -> usize {
+        let settled = Settled {
+            seq: row.seq,
+            token: row.token,
+            outcome,
+        };
+        let mut transaction = self.database.begin().await.unwrap();
+        let counted = self.inbox.settle(&mut transaction, &[settled]).await;
+        transaction.commit().await.unwrap();
+        counted.unwrap().len()
+    }
+
+    async fn lose_lease(&self) {
+        self.pass(LEASE + Duration::from_micros(1));
+        assert_eq!(self.inbox.recover().await.unwrap(), 1);
+        assert!(self.claim(1).await.is_empty(), "its outcome may still come");
+        self.pass(Duration::from_secs(2));
+    }
+
+    /// Claims one, sees that it is this event, and settles it.
+    async fn finish(&self, id: &str, outcome: Outcome) {
+        let row = self.claim_one().await;
+        assert_eq!(ids(std::slice::from_ref(&row)), [id]);
+        self.settle(&row, outcome).await;
+    }
+}
+
+fn places(stored: Vec<Stored>) -> Vec<(String, Place)> {
+    let mut places: Vec<_> = stored
+        .into_iter()
+        .map(|stored| (stored.event_id, stored.place))
+        .collect();
+    places.sort();
+    places
+}
+
+fn arrival(id: &str, pnr: &str, event_type: EventType, version: Option<i64>) -> Arrival {
+    let mut event = BookingEvent::decode(testkit::sample_event().as_bytes()).unwrap();
+    event.event_id = id.parse().unwrap();
+    event.pnr_number = pnr.parse().unwrap();
+    event.event_type = event_type;
+    let record = Record {
+        topic: event_type.topic().to_owned(),
+        partition: 2,
+        offset: 7,
+        timestamp_millis: Some(START.timestamp_millis()),
+        key: Some(b"\xffkey".to_vec()),
+        value: Some(event.encode().unwrap()),
+        headers: vec![
+            ("h".to_owned(), b"\x00\xff".to_vec()),
+            ("h".to_owned(), b"2".to_vec()),
+        ],
+        damaged: false,
+    };
+    let mut headers = ReadHeaders::default();
+    headers.booking_version = version;
+    Arrival::new(record, &event, &headers, &EventType::ALL).unwrap()
+}
+
+/// An event with the headers of the contract.
+fn versioned(id: &str, event_type: EventType, version: i64, history: &str) -> Arrival {
+    let mut event = BookingEvent::decode(testkit::sample_event().as_bytes()).unwrap();
+    event.event_id = id.parse().unwrap();
+    event.event_type = event_type;
+    let record = Record {
+        topic: event_type.topic().to_owned(),
+        value: Some(event.encode().unwrap()),
+        ..Record::default()
+    };
+    let mut headers = ReadHeaders::default();
+    headers.booking_version = Some(version);
+    headers.history = Some(history.parse().unwrap());
+    Arrival::new(record, &event, &headers, &EventType::ALL).unwrap()
+}
+
+/// A dead letter that comes back for the `count`th time.
+fn replayed(id: &str, event_type: EventType, count: &str) -> Arrival {
+    let mut event = BookingEvent::decode(testkit::sample_event().as_bytes()).unwrap();
+    event.event_id = id.parse().unwrap();
+    event.event_type = event_type;
+    let record = Record {
+        topic: event_type.topic().to_owned(),
+        value: Some(event.encode().unwrap()),
+        headers: vec![("dlq-replay-count".to_owned(), count.as_bytes().to_vec())],
+        ..Record::default()
+    };
+    Arrival::new(record, &event, &ReadHeaders::default(), &EventType::ALL).unwrap()
+}
+
+fn ids(rows: &[Claimed]) -> Vec<String> {
+    let id = |row: &Claimed| {
+        let event = BookingEvent::decode(row.record.value.as_deref().unwrap()).unwrap();
+        event.event_id.to_string()
+    };
+    rows.iter().map(id).collect()
+}
+
+fn sent() -> Outcome {
+    Outcome::Sent {
+        provider_message_id: "1".to_owned(),
+        remark: None,
+    }
+}
+
+fn retry(after: Duration) -> Outcome {
+    Outcome::Retry {
+        after,
+        certainty: Certainty::Unchanged,
+        reason: "451".to_owned(),
+    }
+}
+
+fn defer(certainty: Certainty) -> Outcome {
+    Outcome::Defer {
+        after: Duration::ZERO,
+        certainty,
+        reason: "429".to_owned(),
+    }
+}
+
+fn dead() -> Outcome {
+    Outcome::Dead { verdict: verdict() }
+}
+
+fn suppressed_because(row: &Claimed) -> &str {
+    match &row.fate {
+        Fate::Suppress { reason } => reason,
+        Fate::Send => "not suppressed",
+        Fate::Expire { .. } => "expired",
+    }
+}
+
+fn verdict() -> Verdict {
+    Verdict {
+        class: DeadLetterClass::Permanent,
+        stage: Stage::Send,
+        error: "no such mailbox".to_owned(),
+        provider_status: Some("550 5.1.1".to_owned()),
+    }
+}
+
+const CONFIRMED: EventType = EventType::BookingConfirmed;
+const PAID: EventType = EventType::PaymentCompleted;
+const CANCELLED: EventType = EventType::BookingCancelled;
+
+#[tokio::test]
+async fn an_event_is_one_row_for_ever() {
+    let fixture = Fixture::new().await;
+    assert_eq!(
+        fixture
+            .store(&[
+                ("a", "2400000001", CONFIRMED),
+                ("a", "2400000001", CONFIRMED)
+            ])
+            .await,
+        1
+    );
+    assert_eq!(fixture.store(&[("a", "2400000001", CONFIRMED)]).await, 0);
+    let row = fixture.claim(10).await.remove(0);
+    fixture.settle(&row, sent()).await;
+    assert_eq!(fixture.store(&[("a", "2400000001", CONFIRMED)]).await, 0);
+    assert!(fixture.claim(10).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_record_comes_out_as_it_went_in() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    let row = fixture.claim_one().await;
+    assert_eq!(row.record.topic, "booking-confirmed");
+    assert_eq!((row.record.partition, row.record.offset), (2, 7));
+    assert_eq!(row.record.timestamp_millis, Some(START.timestamp_millis()));
+    assert_eq!(row.record.key.as_deref(), Some(b"\xffkey".as_slice()));
+    assert_eq!(
+        row.record.headers[0],
+        ("h".to_owned(), b"\x00\xff".to_vec())
+    );
+    assert_eq!(row.record.headers[1], ("h".to_owned(), b"2".to_vec()));
+    assert_eq!(row.attempt, 1);
+    assert_eq!(row.verdict, None);
+}
+
+#[tokio::test]
+async fn of_one_pnr_only_the_oldest_is_claimed_and_one_at_a_time() {
+    let fixture = Fixture::new().await;
+    fixture
+        .store(&[
+            ("c", "2400000001", CANCELLED),
+            ("a", "2400000001", CONFIRMED),
+            ("b", "2400000001", PAID),
+            ("x", "2400000002", CONFIRMED),
+        ])
+        .await;
+    let first = fixture.claim(10).await;
+    assert_eq!(ids(&first), ["a", "x"]);
+    assert!(fixture.claim(10).await.is_empty());
+    fixture.settle(&first[0], sent()).await;
+    let second = fixture.claim(10).await;
+    assert_eq!(ids(&second), ["b"]);
+    // An older event that arrives now waits for the one in flight.
+    let late = arrival("late", "2400000001", CONFIRMED, Some(0));
+    fixture.store_all(&[late]).await;
+    assert!(fixture.claim(10).await.is_empty());
+    fixture.settle(&second[0], sent()).await;
+    assert_eq!(ids(&fixture.claim(10).await), ["late"]);
+}
+
+#[tokio::test]
+async fn the_booking_version_decides_the_order_where_it_is_known() {
+    let fixture = Fixture::new().await;
+    let rows = [
+        arrival("second", "2400000001", CONFIRMED, Some(9)),
+        arrival("first", "2400000001", CANCELLED, Some(8)),
+    ];
+    fixture.store_all(&rows).await;
+    assert_eq!(ids(&fixture.claim(10).await), ["first"]);
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_its_time_and_counts_an_attempt() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    let row = fixture.claim_one().await;
+    let after = Duration::from_secs(5);
+    fixture.settle(&row, retry(after)).await;
+    assert!(fixture.claim(1).await.is_empty());
+    assert_eq!(fixture.inbox.next_due().await.unwrap(), Some(after));
+    fixture.pass(after);
+    let row = fixture.claim_one().await;
+    assert_eq!(row.attempt, 2);
+    assert!(row.first_failure_at.is_some());
+}
+
+#[tokio::test]
+async fn a_deferred_row_has_spent_no_attempt() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    let row = fixture.claim_one().await;
+    fixture.settle(&row, defer(Certainty::Unchanged)).await;
+    assert_eq!(fixture.claim_one().await.attempt, 1);
+}
+
+#[tokio::test]
+async fn a_condemned_row_keeps_its_verdict_until_the_dead_letter_is_written() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    let row = fixture.claim_one().await;
+    fixture
+        .settle(
+            &row,
+            Outcome::Condemned {
+                after: Duration::ZERO,
+                verdict: verdict(),
+            },
+        )
+        .await;
+    let row = fixture.claim_one().await;
+    assert_eq!((row.verdict.clone(), row.attempt), (Some(verdict()), 1));
+    fixture
+        .settle(&row, Outcome::Dead { verdict: verdict() })
+        .await;
+    assert!(fixture.claim(1).await.is_empty());
+    assert_eq!(fixture.inbox.unfinished().await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_slept_past_its_lease_cannot_overwrite() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    let asleep = fixture.claim_one().await;
+    fixture.lose_lease().await;
+    let awake = fixture.claim_one().await;
+    assert_eq!(awake.attempt, 2);
+    assert_eq!(fixture.settle(&asleep, sent()).await, 0);
+    assert_eq!(fixture.settle(&awake, sent()).await, 1);
+}
+
+#[tokio::test]
+async fn an_outcome_that_waited_for_the_database_still_counts_if_nobody_claimed_since() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    let row = fixture.claim_one().await;
+    fixture.lose_lease().await;
+    let nasty = Outcome::Sent {
+        provider_message_id: "a\u{0}b".to_owned(),
+        remark: None,
+    };
+    assert_eq!(fixture.settle(&row, nasty.clone()).await, 1);
+    assert_eq!(fixture.settle(&row, nasty).await, 0);
+    assert!(fixture.claim(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_that_still_has_its_lease_is_left_alone() {
+    let fixture = Fixture::new().await;
+    fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+    fixture.claim(1).await;
+    fixture.pass(LEASE);
+    assert_eq!(fixture.inbox.recover().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_never_claim_one_row_nor_two_rows_of_a_pnr() {
+    let fixture = Fixture::new().await;
+    let events: Vec<_> = (0..200)
+        .map(|n| {
+            arrival(
+                &format!("e{n}"),
+                &format!("24000000{:02}", n % 50),
+                CONFIRMED,
+                Some(n),
+            )
+        })
+        .collect();
+    fixture.store_all(&events).await;
+    let work = |inbox: Inbox| async move {
+        let mut claimed = Vec::new();
+        for _ in 0..20 {
+            claimed.extend(inbox.claim(("smtp", Choice::Any), 5, LEASE).await.unwrap());
+        }
+        claimed
+    };
+    let (one, two) = tokio::join!(
+        tokio::spawn(work(fixture.inbox.clone())),
+        tokio::spawn(work(fixture.second.clone())),
+    );
+    let mut pnrs: Vec<_> = one
+        .unwrap()
+        .into_iter()
+        .chain(two.unwrap())
+        .map(|row| {
+            BookingEvent::decode(row.record.value.as_deref().unwrap())
+                .unwrap()
+                .pnr_number
+        })
+        .collect();
+    pnrs.sort();
+    assert_eq!(pnrs.len(), 50);
+    pnrs.dedup();
+    assert_eq!(pnrs.len(), 50);
+}
+
+#[tokio::test]
+async fn every_outcome_is_written_as_its_state() {
+    let reason = || "why".to_owned();
+    for (outcome, expected) in [
+        (sent(), "SENT"),
+        (retry(Duration::ZERO), "PENDING"),
+        (defer(Certainty::Unchanged), "PENDING"),
+        (dead(), "DEAD"),
+        (Outcome::Suppressed { reason: reason() }, "SUPPRESSED"),
+        (Outcome::Expired { reason: reason() }, "EXPIRED"),
+        (
+            Outcome::Condemned {
+                after: Duration::ZERO,
+                verdict: verdict(),
+            },
+            "PENDING",
+        ),
+    ] {
+        let fixture = Fixture::new().await;
+        fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
+        fixture.finish("a", outcome.clone()).await;
+        let state: String = sqlx::query_scalar("select state from inbox")
+            .fetch_one(fixture.database.pool())
+            .await
+            .unwrap();
+        assert_eq!(state, expected, "{outcome:?}");
+    }
+}

@@ -1,0 +1,360 @@
+//! The end that publishes.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bus::{NewRecord, Producer, PublishError, Published};
+use chassis::{Failure, SharedClock, Shutdown};
+use database::from_micros;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tracing::{debug, error, info, warn};
+
+use crate::metrics::OutboxMetrics;
+use crate::outbox::Shared;
+use crate::store::{Mark, OutboxRow, Store};
+
+/// Records waiting for their acknowledgement at most; below librdkafka's queue of 10,000, which therefore never fills.
+const IN_FLIGHT_LIMIT: usize = 4096;
+
+/// Rows taken from the database at once.
+const SWEEP_LIMIT: u16 = 1000;
+
+/// How often leases are renewed and abandoned rows looked for; several times within a lease of 5 s.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a row the broker refused is left alone.
+const REFUSED_DELAY: Duration = Duration::from_secs(5);
+
+/// How long the last acknowledgements are waited for at shutdown.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+type Report = Pin<Box<dyn Future<Output = (OutboxRow, Result<Published, PublishError>)> + Send>>;
+
+/// Publishes rows until shutdown.
+#[derive(Debug)]
+pub struct Relay {
+    store: Store,
+    producer: Producer,
+    clock: SharedClock,
+    metrics: OutboxMetrics,
+    shared: Arc<Shared>,
+    fresh: Receiver<OutboxRow>,
+    in_flight: FuturesUnordered<Report>,
+    unmarked: Unmarked,
+    refused: Vec<String>,
+}
+
+/// Event ids that were given to the producer and are not yet marked in the database.
+#[derive(Clone, Debug, Default)]
+struct Unmarked(Arc<Mutex<HashSet<String>>>);
+
+impl Unmarked {
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Relay {
+    pub(crate) fn new(
+        store: Store,
+        producer: Producer,
+        clock: SharedClock,
+        metrics: OutboxMetrics,
+        (shared, fresh): (Arc<Shared>, Receiver<OutboxRow>),
+    ) -> Self {
+        let (in_flight, unmarked) = (FuturesUnordered::new(), Unmarked::default());
+        Self {
+            store,
+            producer,
+            clock,
+            metrics,
+            shared,
+            fresh,
+            in_flight,
+            unmarked,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Publishes until shutdown, then waits for the last acknowledgements and lets go of the rest.
+    ///
+    /// # Errors
+    /// [`Failure::Broken`] if a part of it panicked.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Failure> {
+        let (marks, to_mark) = mpsc::channel(IN_FLIGHT_LIMIT);
+        let marker = Marker {
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock),
+            unmarked: self.unmarked.clone(),
+        };
+        let marker = tokio::spawn(marker.run(to_mark));
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.publish_until(&shutdown, &marks, &mut tick).await?;
+        self.drain(&marks).await?;
+        drop(marks);
+        marker
+            .await
+            .map_err(Failure::broken("the outbox marker panicked"))?;
+        self.store.leave().await.unwrap_or_else(|error| {
+            warn!(error = %error, "could not let go of unpublished rows: their lease will end");
+        });
+        Ok(())
+    }
+
+    async fn publish_until(
+        &mut self,
+        shutdown: &Shutdown,
+        marks: &Sender<Mark>,
+        tick: &mut Interval,
+    ) -> Result<(), Failure> {
+        let mut batch = Vec::new();
+        let wake = Arc::clone(&self.shared);
+        loop {
+            let room = IN_FLIGHT_LIMIT.saturating_sub(self.in_flight.len());
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                Some((row, report)) = self.in_flight.next() => {
+                    self.settle(row, report, marks).await?;
+                }
+                count = self.fresh.recv_many(&mut batch, room.min(256)), if room > 0 && wake.memory_is_next() => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    for row in batch.drain(..) {
+                        self.publish(row);
+                    }
+                }
+                _ = tick.tick() => self.keep_up().await,
+                () = wake.wake.notified() => self.catch_up().await,
+            }
+        }
+    }
+
+    fn publish(&mut self, row: OutboxRow) {
+        if !self.unmarked.lock().insert(row.event_id.clone()) {
+            return;
+        }
+        let headers: Vec<_> = row
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+            .collect();
+        let record = NewRecord {
+            topic: &row.topic,
+            partition: None,
+            key: Some(row.key.as_bytes()),
+            value: Some(row.payload.as_bytes()),
+            headers: &headers,
+        };
+        self.in_flight.push(match self.producer.enqueue(&record) {
+            Ok(acknowledgement) => Box::pin(async move { (row, acknowledgement.await) }),
+            Err(error) => Box::pin(std::future::ready((row, Err(error)))),
+        });
+    }
+
+    async fn settle(
+        &mut self,
+        row: OutboxRow,
+        report: Result<Published, PublishError>,
+        marks: &Sender<Mark>,
+    ) -> Result<(), Failure> {
+        match report {
+            Ok(at) => {
+                self.published(&row, at);
+                marks
+                    .send(Mark::new(row.event_id, at))
+                    .await
+                    .map_err(Failure::broken("the outbox marker ended"))
+            }
+            Err(error) => {
+                self.refused(row, &error);
+                Ok(())
+            }
+        }
+    }
+
+    fn published(&self, row: &OutboxRow, at: Published) {
+        let waited = self.clock.now() - from_micros(row.created_at_micros);
+        self.metrics
+            .publish_seconds
+            .observe(waited.as_seconds_f64().max(0.0));
+        self.metrics.count(&row.topic, "published");
+        info!(
+            event.id = row.event_id,
+            event.type = row.event_type,
+            topic = row.topic,
+            partition = at.partition,
+            offset = at.offset,
+            "event published"
+        );
+    }
+
+    /// The row stays in the database and is taken again after a while.
+    fn refused(&mut self, row: OutboxRow, error: &PublishError) {
+        self.metrics.count(&row.topic, "failed");
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        error!(
+            event.id = row.event_id,
+            event.type = row.event_type,
+            topic = row.topic,
+            error = %error,
+            reason = source,
+            "event not published, will be tried again"
+        );
+        self.refused.push(row.event_id);
+    }
+
+    /// All at once: a broker that refuses one refuses many.
+    async fn let_go_of_refused(&mut self) {
+        if self.refused.is_empty() {
+            return;
+        }
+        match self.store.release(&self.refused, REFUSED_DELAY).await {
+            Ok(()) => {
+                let mut unmarked = self.unmarked.lock();
+                for event_id in self.refused.drain(..) {
+                    unmarked.remove(&event_id);
+                }
+            }
+            Err(error) => warn!(error = %error, "could not let go of refused rows, trying again"),
+        }
+    }
+
+    /// Once a second: keeps what is ours, looks for what was abandoned, measures.
+    async fn keep_up(&mut self) {
+        self.let_go_of_refused().await;
+        if self.shared.is_active() || !self.unmarked.lock().is_empty() {
+            self.hold().await;
+        }
+        self.sweep().await;
+        match self.store.waiting().await {
+            Ok((count, oldest)) => {
+                let age = oldest.map(|oldest| self.clock.now() - oldest);
+                self.metrics.pending.set(count);
+                let seconds = age.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
+                self.metrics.oldest_seconds.set(seconds);
+            }
+            Err(error) => warn!(error = %error, "could not measure the outbox"),
+        }
+    }
+
+    async fn hold(&mut self) {
+        let began = Instant::now();
+        match self.store.hold().await {
+            Ok(()) => self.shared.held_since(began),
+            Err(error) => warn!(error = %error, "could not renew the lease of the outbox"),
+        }
+    }
+
+    /// Woken by a writer whose rows nobody holds.
+    async fn catch_up(&mut self) {
+        // With no room for more, the next tick looks again.
+        if self.shared.has_unclaimed() && self.in_flight.len() < IN_FLIGHT_LIMIT {
+            self.hold().await;
+            self.sweep().await;
+        }
+    }
+
+    /// Takes rows nobody holds, unless older ones wait in memory.
+    async fn sweep(&mut self) {
+        let left_over = self.shared.take_left_over();
+        let wanted = (self.fresh.is_empty() || self.shared.database_is_older())
+            && self.in_flight.len() < IN_FLIGHT_LIMIT;
+        if wanted {
+            self.shared.sweeping();
+        }
+        let outcome = async {
+            if !left_over.is_empty() {
+                self.store.release(&left_over, Duration::ZERO).await?;
+            }
+            if wanted {
+                self.store.claim(SWEEP_LIMIT).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        match outcome.await {
+            Ok(Some(rows)) => self.swept(rows).await,
+            Ok(None) => {}
+            Err(error) => {
+                self.shared.not_swept();
+                warn!(error = %error, "could not look for unpublished rows");
+            }
+        }
+    }
+
+    async fn swept(&mut self, rows: Vec<OutboxRow>) {
+        if rows.len() < usize::from(SWEEP_LIMIT) {
+            self.shared.caught_up();
+        } else {
+            self.shared.wake_again();
+        }
+        if rows.is_empty() {
+            return;
+        }
+        debug!(rows = rows.len(), "publishing rows from the database");
+        // Rows claimed in our name are ours only while we hold the lease.
+        self.hold().await;
+        for row in rows {
+            self.publish(row);
+        }
+    }
+
+    async fn drain(&mut self, marks: &Sender<Mark>) -> Result<(), Failure> {
+        self.fresh.close();
+        while let Ok(row) = self.fresh.try_recv() {
+            self.publish(row);
+        }
+        let deadline = tokio::time::Instant::now() + FLUSH_LIMIT;
+        while let Ok(Some((row, report))) =
+            tokio::time::timeout_at(deadline, self.in_flight.next()).await
+        {
+            self.settle(row, report, marks).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes acknowledgements in the database, as many at once as there are.
+#[derive(Debug)]
+struct Marker {
+    store: Store,
+    clock: SharedClock,
+    unmarked: Unmarked,
+}
+
+impl Marker {
+    async fn run(self, mut to_mark: Receiver<Mark>) {
+        let mut marks = Vec::new();
+        while to_mark.recv_many(&mut marks, 512).await > 0 {
+            if !self.mark(&marks, &to_mark).await {
+                return;
+            }
+            let mut unmarked = self.unmarked.lock();
+            for mark in marks.drain(..) {
+                unmarked.remove(&mark.event_id);
+            }
+        }
+    }
+
+    /// Tries until it is noted; at shutdown a few times only, for the rows are then published once more.
+    async fn mark(&self, marks: &[Mark], to_mark: &Receiver<Mark>) -> bool {
+        let mut last_tries = 3;
+        while let Err(error) = self.store.mark(marks, self.clock.now()).await {
+            warn!(error = %error, "could not note what was published");
+            last_tries -= u32::from(to_mark.is_closed());
+            if last_tries == 0 {
+                return false;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        true
+    }
+}

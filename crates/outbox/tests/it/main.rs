@@ -1,0 +1,186 @@
+//! The relay against a broker, on whichever database and broker `testkit` gives.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use bus::{Patience, Producer};
+use chassis::metrics::Metrics;
+use chassis::{Shutdown, SystemClock};
+use database::Database;
+use outbox::{Outbox, OutboxRow, Relay, SCHEMA};
+use testkit::{TestBroker, TestDatabase, eventually};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// The topic is one for all tests where the broker is, and they compare its offsets.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+struct Fixture {
+    _turn: MutexGuard<'static, ()>,
+    database: Database,
+    broker: TestBroker,
+    _test_database: TestDatabase,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let turn = TURN.lock().await;
+        let test_database = TestDatabase::new().unwrap();
+        let database = Database::open(&test_database.settings(), 4, &[SCHEMA])
+            .await
+            .unwrap();
+        Self {
+            _turn: turn,
+            database,
+            broker: TestBroker::start().await.unwrap(),
+            _test_database: test_database,
+        }
+    }
+
+    fn pair(&self) -> (Outbox, Relay) {
+        let producer = Producer::new(self.broker.settings(), "test", Patience::Endless).unwrap();
+        let clock = Arc::new(SystemClock);
+        outbox::pair(
+            self.database.clone(),
+            producer,
+            clock,
+            &Metrics::default(),
+            "booking",
+        )
+    }
+
+    async fn unpublished(&self) -> i64 {
+        let sql = "select count(*) from outbox where published_at is null";
+        sqlx::query_scalar(sql)
+            .fetch_one(self.database.pool())
+            .await
+            .unwrap()
+    }
+
+    async fn write(&self, outbox: &Outbox, rows: Vec<OutboxRow>) -> outbox::Handover {
+        let mut transaction = self.database.begin().await.unwrap();
+        let handover = outbox.insert(&mut transaction, rows).await.unwrap();
+        transaction.commit().await.unwrap();
+        handover
+    }
+
+    async fn all_published(&self) {
+        eventually("publication of every row", async || {
+            (self.unpublished().await == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+fn row(id: &str, version: i64) -> OutboxRow {
+    OutboxRow {
+        event_id: format!("{id}-{}", chassis::chance::token()),
+        topic: "booking-confirmed".to_owned(),
+        key: "2400000001".to_owned(),
+        event_type: "BOOKING_CONFIRMED".to_owned(),
+        version,
+        payload: "{\"text\":\"₹ \\u0000 \\\"quoted\\\"\"}".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        created_at_micros: 1_800_000_000_000_000,
+    }
+}
+
+async fn offsets(database: &Database) -> Vec<(i64, i64)> {
+    let sql = "select version, kafka_offset from outbox order by version";
+    sqlx::query_as(sql)
+        .fetch_all(database.pool())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn committed_rows_are_published_in_their_order_and_marked() {
+    let fixture = Fixture::new().await;
+    let (outbox, relay) = fixture.pair();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    for version in 1..=20 {
+        let handover = fixture.write(&outbox, vec![row("e", version)]).await;
+        outbox.hand_over(handover);
+    }
+    fixture.all_published().await;
+    let offsets = offsets(&fixture.database).await;
+    assert!(
+        offsets.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1),
+        "{offsets:?}"
+    );
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_never_handed_over_is_published_after_its_lease() {
+    let fixture = Fixture::new().await;
+    let (crashed, _dead_relay) = fixture.pair();
+    let _lost_at_the_crash = fixture.write(&crashed, vec![row("e", 1)]).await;
+    let (_outbox, relay) = fixture.pair();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    fixture.all_published().await;
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolled_back_row_is_never_published() {
+    let fixture = Fixture::new().await;
+    let (outbox, _relay) = fixture.pair();
+    let mut transaction = fixture.database.begin().await.unwrap();
+    let _handover = outbox
+        .insert(&mut transaction, vec![row("e", 1)])
+        .await
+        .unwrap();
+    drop(transaction);
+    let sql = "select count(*) from outbox";
+    let rows: i64 = sqlx::query_scalar(sql)
+        .fetch_one(fixture.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_relays_share_what_a_crash_left_and_publish_each_row_once() {
+    let fixture = Fixture::new().await;
+    let (crashed, _dead_relay) = fixture.pair();
+    let rows: Vec<_> = (1..=100).map(|version| row("e", version)).collect();
+    let _lost_at_the_crash = fixture.write(&crashed, rows).await;
+    let shutdown = Shutdown::new();
+    let relays = [fixture.pair(), fixture.pair()]
+        .map(|(outbox, relay)| (outbox, tokio::spawn(relay.run(shutdown.clone()))));
+    fixture.all_published().await;
+    let offsets = offsets(&fixture.database).await;
+    let (first, last) = (offsets.first().unwrap().1, offsets.last().unwrap().1);
+    assert_eq!(
+        last - first,
+        99,
+        "a hundred rows on one partition take a hundred offsets"
+    );
+    shutdown.cancel();
+    for (_outbox, relay) in relays {
+        relay.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_rows_than_memory_holds_are_all_published_in_order() {
+    let fixture = Fixture::new().await;
+    let (outbox, relay) = fixture.pair();
+    for chunk in 0..12_i64 {
+        let rows = (1..=500).map(|n| row("e", chunk * 500 + n)).collect();
+        let handover = fixture.write(&outbox, rows).await;
+        outbox.hand_over(handover);
+    }
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    fixture.all_published().await;
+    let offsets = offsets(&fixture.database).await;
+    assert_eq!(offsets.len(), 6000);
+    assert!(offsets.is_sorted_by(|a, b| a.1 < b.1));
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}

@@ -1,0 +1,393 @@
+//! A broker for a test.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use broker::apache::{self, Options, OwnedCluster};
+use bus::{
+    Consumer, InProcessBroker, KafkaSettings, NewRecord, Patience, Position, Producer, Published,
+    Record, Subscription, TopicPlan, Topics,
+};
+use events::EventType;
+use tempfile::TempDir;
+
+use crate::environment;
+use crate::wait::eventually;
+
+/// How long a record is looked for.
+const FIND_LIMIT: Duration = Duration::from_mins(1);
+
+/// Partitions of each topic.
+const PARTITIONS: i32 = 3;
+
+/// The Kafka of `harkara kafka` whose data is in `TEST_KAFKA_DATA_DIR`.
+fn apache_options() -> Result<Options> {
+    let folder = environment::kafka_data_dir()
+        .context("TEST_KAFKA_DATA_DIR must name the data directory of the Kafka of TEST_KAFKA")?;
+    let options = Options::new(folder);
+    let brokers = apache::status(&options)?;
+    let size = brokers.len().to_string().parse()?;
+    let first = brokers
+        .first()
+        .and_then(|broker| broker.address.rsplit(':').next()?.parse().ok());
+    Ok(Options {
+        size,
+        port: first.context("the first broker has no port")?,
+        ..options
+    })
+}
+
+/// The programs under test wait for an answer by themselves.
+async fn accepts(address: String) -> bool {
+    tokio::net::TcpStream::connect(address).await.is_ok()
+}
+
+/// An Apache Kafka that ends with its test.
+#[derive(Debug)]
+struct OwnKafka {
+    cluster: OwnedCluster,
+    // After the brokers: they write there.
+    _folder: TempDir,
+}
+
+/// The Kafka of `TEST_KAFKA`, or a broker in this process.
+#[derive(Debug)]
+pub struct TestBroker {
+    settings: KafkaSettings,
+    in_process: Option<InProcessBroker>,
+    own: Option<OwnKafka>,
+}
+
+impl TestBroker {
+    /// A broker with every topic of the system.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn start() -> Result<Self> {
+        let Some(servers) = environment::kafka() else {
+            return Self::in_process();
+        };
+        let broker = Self::outside(servers);
+        let answers = async || {
+            // A test that failed while it kept brokers away must not fail the next.
+            if environment::kafka_data_dir().is_some() {
+                broker.come_up().await.ok()?;
+            }
+            broker.ensure_topics().await.ok()
+        };
+        eventually("answer of Apache Kafka", answers).await;
+        Ok(broker)
+    }
+
+    /// An Apache Kafka for one test alone, which may change its topics; none where no `TEST_KAFKA` says that there is one to be had.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start_own() -> Result<Option<Self>> {
+        if environment::kafka().is_none() {
+            return Ok(None);
+        }
+        let folder = TempDir::new().context("could not make a folder")?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let options = Options {
+            port,
+            ..Options::new(folder.path())
+        };
+        let cluster = apache::start(&options, accepts).await;
+        let cluster = cluster.context("could not start an Apache Kafka")?;
+        let mut broker = Self::outside(cluster.bootstrap());
+        broker.own = Some(OwnKafka {
+            cluster: cluster.into_owned(),
+            _folder: folder,
+        });
+        let answers = async || broker.ensure_topics().await.ok();
+        eventually("answer of an Apache Kafka", answers).await;
+        Ok(Some(broker))
+    }
+
+    async fn ensure_topics(&self) -> Result<()> {
+        let topics = Topics::new(&self.settings, "testkit")?;
+        // Only what producers write to: the notifiers make the rest, as they need it.
+        let plans = EventType::ALL.map(|event| TopicPlan::new(event.topic()));
+        let made = topics.ensure(&plans).await;
+        made.context("could not make the topics").map(drop)
+    }
+
+    /// Gives the event topics more partitions.
+    ///
+    /// # Errors
+    /// If it is not a broker of [`TestBroker::start_own`], or refuses.
+    pub fn add_partitions(&self, partitions: u32) -> Result<()> {
+        let partitions = partitions.to_string();
+        for event in EventType::ALL {
+            let more = ["--alter", "--partitions", &partitions];
+            self.change_topic(event.topic(), &more)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// If it is not a broker of [`TestBroker::start_own`], or refuses.
+    pub fn delete_topic(&self, topic: &str) -> Result<()> {
+        self.change_topic(topic, &["--delete"])
+    }
+
+    fn change_topic(&self, topic: &str, how: &[&str]) -> Result<()> {
+        let own = self.own.as_ref();
+        let cluster = own
+            .context("not a broker of the test's own")?
+            .cluster
+            .cluster();
+        let mut tool = Command::new(cluster.bin_dir().join("kafka-topics.sh"));
+        tool.args(["--bootstrap-server", &cluster.bootstrap(), "--topic", topic]);
+        let changed = tool.args(how).status();
+        let changed = changed.context("could not run kafka-topics.sh")?;
+        ensure!(changed.success(), "{topic} could not be changed");
+        Ok(())
+    }
+
+    /// How many brokers there are that can be stopped one by one: those of the Kafka of `TEST_KAFKA_DATA_DIR`.
+    pub fn size(&self) -> u8 {
+        if self.in_process.is_some() || self.own.is_some() {
+            return 0;
+        }
+        apache_options().map_or(0, |options| options.size.brokers())
+    }
+
+    /// Stops a broker in an orderly way, from 1 to [`TestBroker::size`].
+    ///
+    /// # Errors
+    /// If it cannot be stopped.
+    pub async fn stop_one(&self, number: u8) -> Result<()> {
+        let stopped = apache::stop_broker(&apache_options()?, number).await;
+        stopped.context("could not stop a broker").map(drop)
+    }
+
+    /// Kills a broker.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub async fn kill_one(&self, number: u8) -> Result<()> {
+        let killed = apache::kill_broker(&apache_options()?, number).await;
+        killed.context("could not kill a broker").map(drop)
+    }
+
+    /// Starts a broker again.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn start_one(&self, number: u8) -> Result<()> {
+        let started = apache::start_broker(&apache_options()?, number, accepts).await;
+        started.context("could not start a broker")
+    }
+
+    fn outside(kafka_bootstrap_servers: String) -> Self {
+        let brokers = kafka_bootstrap_servers.split(',').count();
+        let settings = KafkaSettings {
+            kafka_bootstrap_servers,
+            kafka_properties: bus::Properties::default(),
+            kafka_partitions: PARTITIONS,
+            kafka_replication_factor: if brokers >= 3 { 3 } else { 1 },
+        };
+        Self {
+            settings,
+            in_process: None,
+            own: None,
+        }
+    }
+
+    fn in_process() -> Result<Self> {
+        let broker = InProcessBroker::start().context("could not start the in-process broker")?;
+        for topic in events::topics() {
+            broker
+                .create_topic(&topic, PARTITIONS)
+                .context("could not make a topic")?;
+        }
+        Ok(Self {
+            settings: broker.settings(PARTITIONS),
+            in_process: Some(broker),
+            own: None,
+        })
+    }
+
+    /// How clients reach it.
+    pub fn settings(&self) -> &KafkaSettings {
+        &self.settings
+    }
+
+    /// Properties that clients in another process need for it.
+    pub fn properties(&self) -> &'static str {
+        if self.in_process.is_some() {
+            bus::IN_PROCESS_PROPERTIES
+        } else {
+            ""
+        }
+    }
+
+    /// The broker in this process, if it is that.
+    pub fn in_process_broker(&self) -> Option<&InProcessBroker> {
+        self.in_process.as_ref()
+    }
+
+    /// Takes the broker away; it keeps what it holds.
+    ///
+    /// # Errors
+    /// If it cannot be stopped.
+    pub async fn go_down(&self) -> Result<()> {
+        if let Some(broker) = &self.in_process {
+            return broker.go_down().context("could not take the broker down");
+        }
+        apache::stop(&apache_options()?)
+            .await
+            .context("could not stop Apache Kafka")?;
+        Ok(())
+    }
+
+    /// Brings it back.
+    ///
+    /// # Errors
+    /// If it does not answer again.
+    pub async fn come_up(&self) -> Result<()> {
+        if let Some(broker) = &self.in_process {
+            return broker.come_up().context("could not bring the broker up");
+        }
+        let started = apache::start(&apache_options()?, accepts).await;
+        started.context("could not start Apache Kafka")?;
+        Ok(())
+    }
+
+    /// Lets a new group begin with what comes next: on a broker that tests share, with this test's own records.
+    ///
+    /// # Errors
+    /// If the broker does not answer.
+    pub async fn skip_to_end(&self, group: &str, read: Vec<String>) -> Result<()> {
+        let topics = Topics::new(&self.settings, "testkit")?;
+        let skipped = topics.skip_to_end(group, read).await;
+        skipped.context("could not skip older records")
+    }
+
+    /// Writes a record as any producer might.
+    ///
+    /// # Errors
+    /// If the broker does not take it.
+    pub async fn produce(&self, record: &NewRecord<'_>) -> Result<Published> {
+        let producer = Producer::new(&self.settings, "testkit", Patience::Endless)?;
+        producer.publish(record).await.context("could not produce")
+    }
+
+    /// Writes records in this order, one after another.
+    ///
+    /// # Errors
+    /// If the broker does not take one.
+    pub async fn produce_all(&self, records: &[NewRecord<'_>]) -> Result<()> {
+        let producer = Producer::new(&self.settings, "testkit", Patience::Endless)?;
+        for record in records {
+            let published = producer.publish(record).await;
+            published.context("could not produce")?;
+        }
+        Ok(())
+    }
+
+    /// Reads these topics from their beginning.
+    ///
+    /// # Errors
+    /// If no client can be made.
+    pub fn reader<T: ToString>(&self, topics: impl IntoIterator<Item = T>) -> Result<Reader> {
+        let topics = topics.into_iter().map(|topic| topic.to_string());
+        let group = format!("testkit-{}", chassis::chance::token());
+        self.reader_of(group, topics.collect())
+    }
+
+    /// Everything in these topics from where a group begins up to their present ends.
+    ///
+    /// # Errors
+    /// If it cannot be read within a minute.
+    pub async fn read_all(&self, group: &str, read: Vec<String>) -> Result<Vec<Record>> {
+        let topics = Topics::new(&self.settings, "testkit")?;
+        let positions = topics.positions(group, read.clone()).await;
+        let positions = positions.context("could not ask how much there is")?;
+        let mut reader = self.reader_of(group.to_owned(), read)?;
+        let reading = tokio::time::timeout(FIND_LIMIT, reader.reach(positions));
+        reading.await.context("the topics could not be read")??;
+        Ok(reader.read)
+    }
+
+    fn reader_of(&self, group: String, topics: Vec<String>) -> Result<Reader> {
+        let subscription = Subscription {
+            client_id: "testkit".to_owned(),
+            group,
+            topics,
+        };
+        let consumer = Consumer::start(&self.settings, subscription)?;
+        Ok(Reader {
+            consumer,
+            read: Vec::new(),
+        })
+    }
+}
+
+/// What topics hold, as far as it was read.
+#[derive(Debug)]
+pub struct Reader {
+    consumer: Consumer,
+    read: Vec<Record>,
+}
+
+impl Reader {
+    /// Reads until every partition is read as far as it went.
+    async fn reach(&mut self, mut positions: Vec<Position>) -> Result<()> {
+        positions.retain(|position| position.committed.unwrap_or(position.start) < position.end);
+        while !positions.is_empty() {
+            let batch = self.consumer.next().await?;
+            positions.retain(|position| !batch.iter().any(|record| is_last(record, position)));
+            self.read.extend(batch);
+        }
+        Ok(())
+    }
+
+    /// A record of this topic and key, read on for as long as there is none.
+    ///
+    /// # Errors
+    /// If there is none within a minute.
+    pub async fn find(&mut self, topic: &str, key: &str) -> Result<Record> {
+        self.find_where(topic, key, |_| true).await
+    }
+
+    /// The same, of those that `fits`.
+    ///
+    /// # Errors
+    /// If there is none within a minute.
+    pub async fn find_where(
+        &mut self,
+        topic: &str,
+        key: &str,
+        fits: impl Fn(&Record) -> bool + Send + Sync,
+    ) -> Result<Record> {
+        let wanted = |record: &Record| {
+            let keyed = record.key.as_deref() == Some(key.as_bytes());
+            record.topic == topic && keyed && fits(record)
+        };
+        let found = tokio::time::timeout(FIND_LIMIT, self.search(wanted)).await;
+        found.with_context(|| format!("no such record on {topic}"))?
+    }
+
+    async fn search(&mut self, wanted: impl Fn(&Record) -> bool + Send + Sync) -> Result<Record> {
+        loop {
+            let known = self.read.iter().find(|record| wanted(record));
+            if let Some(found) = known {
+                return Ok(found.clone());
+            }
+            self.read.extend(self.consumer.next().await?);
+        }
+    }
+}
+
+fn is_last(record: &Record, position: &Position) -> bool {
+    record.topic == position.topic
+        && record.partition == position.partition
+        && record.offset + 1 >= position.end
+}

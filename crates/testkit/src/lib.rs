@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod broker;
+mod checker;
+mod database;
+mod environment;
+mod evidence;
+mod load;
+mod process;
+mod provider;
+mod proxy;
+mod requests;
+mod stand_in;
+mod system;
+mod wait;
+
+pub use broker::{Reader, TestBroker};
+pub use checker::{
+    Booked, BookedEvent, Committed, DeadRecord, Evidence, Place, Row, RowState, SourceRecord, Told,
+    Verdict,
+};
+pub use database::TestDatabase;
+pub use environment::full_length;
+pub use load::{Load, LoadReport, Plan};
+pub use process::{Program, program_path};
+pub use provider::{Script, json_answer, provider};
+pub use proxy::{Link, Proxy, RETRANSMISSION};
+pub use requests::{booking_request, sample_event, sample_request};
+pub use stand_in::StandIn;
+pub use system::{System, SystemBuilder};
+pub use wait::{eventually, eventually_within};

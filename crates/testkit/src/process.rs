@@ -1,0 +1,203 @@
+//! The real programs as processes.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::wait::eventually_within;
+
+/// How long a program may take to be there, on a busy machine.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// How long it may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where a program of the workspace is, built as the tests are.
+///
+/// # Errors
+/// If Cargo cannot build it.
+pub fn program_path(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceLock<bool> = OnceLock::new();
+    let test = std::env::current_exe().context("could not find the test's own file")?;
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .context("the test has no folder")?;
+    let profile = if folder.ends_with("release") {
+        "release"
+    } else {
+        "dev"
+    };
+    let built = BUILT.get_or_init(|| build(profile).unwrap_or(false));
+    ensure!(*built, "could not build the programs");
+    Ok(folder.join(name))
+}
+
+/// Nothing to do where the whole workspace was built for its tests.
+fn build(profile: &str) -> Result<bool> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--bins",
+        "--profile",
+        profile,
+    ]);
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    Ok(status.context("could not run Cargo")?.success())
+}
+
+/// A running program. It is killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts a program with these variables and none of the test's own, its log in a new file of `folder`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn spawn(name: &str, variables: &[(String, String)], folder: &Path) -> Result<Self> {
+        let number = std::fs::read_dir(folder).map_or(0, Iterator::count);
+        let log = folder.join(format!("{name}-{number}.log"));
+        let stderr = File::create(&log).context("could not make a log file")?;
+        let child = Command::new(program_path(name)?)
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .with_context(|| format!("could not start {name}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log,
+        })
+    }
+
+    /// The address it says it listens on.
+    pub async fn address(&self) -> SocketAddr {
+        eventually_within(
+            START_LIMIT,
+            &format!("address of {}", self.name),
+            async || {
+                self.log_lines()
+                    .iter()
+                    .find_map(|line| line.get("address")?.as_str()?.parse().ok())
+            },
+        )
+        .await
+    }
+
+    /// Its log so far, one object a line; what is no JSON is left out.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Where its log is.
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill().context("could not kill")?;
+        self.child.wait().context("could not wait")?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until it has stopped.
+    ///
+    /// # Errors
+    /// If it cannot be signalled or does not stop.
+    pub async fn terminate(mut self) -> Result<ExitStatus> {
+        self.signal("TERM")?;
+        let name = format!("end of {}", self.name);
+        let child = &mut self.child;
+        Ok(eventually_within(STOP_LIMIT, &name, || {
+            let ended = child.try_wait().ok().flatten();
+            std::future::ready(ended)
+        })
+        .await)
+    }
+
+    /// Sends it a signal by name.
+    ///
+    /// # Errors
+    /// If there is no such process any more.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([format!("-{signal}"), id])
+            .status();
+        ensure!(
+            sent.context("could not run kill")?.success(),
+            "could not signal {}",
+            self.name
+        );
+        Ok(())
+    }
+
+    /// Whether it has not ended by itself.
+    ///
+    /// # Errors
+    /// If it cannot be asked after.
+    pub fn is_running(&self) -> Result<bool> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .context("could not ask after the process")?;
+        // After the name in brackets: Z is a process that ended and was not waited for.
+        Ok(!stat.contains(") Z "))
+    }
+
+    /// The most memory it has had resident so far, in bytes.
+    ///
+    /// # Errors
+    /// If it cannot be asked after.
+    pub fn peak_memory_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.context("could not ask after the process")?;
+        // proc(5): `VmHWM:     1234 kB`, kB being 1,024 bytes.
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = peak.context("no VmHWM")?.trim().parse()?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn wait(mut self) -> Result<(ExitStatus, String)> {
+        let status = self.child.wait().context("could not wait")?;
+        Ok((
+            status,
+            std::fs::read_to_string(&self.log).unwrap_or_default(),
+        ))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,144 @@
+//! `WhatsApp` Business Cloud API: `POST /{version}/{phone number id}/messages`.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use chassis::{Failure, http};
+use delivery::{
+    Channel, Delivery, HttpAnswer, HttpApi, Receipt, RecipientQuota, SendError, Undeliverable,
+};
+use events::BookingEvent;
+use reqwest::Client;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::classify::classify;
+use crate::settings::WhatsappSettings;
+use crate::template::{self, TemplateMessage};
+
+const API: HttpApi = HttpApi {
+    name: "the Cloud API",
+    codes: "https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes",
+};
+
+/// One message in six seconds to one person, up to 45 of them at once (Meta, "Pair rate limits").
+const PAIR_LIMIT: RecipientQuota = RecipientQuota {
+    every: Duration::from_secs(6),
+    burst: NonZeroU32::new(45).unwrap(),
+};
+
+/// The `WhatsApp` channel over Meta's Cloud API.
+pub(crate) struct CloudApi {
+    client: Client,
+    messages: Url,
+    settings: WhatsappSettings,
+}
+
+/// What comes back in the status webhooks of this message.
+#[derive(Serialize)]
+struct Tracked<'a> {
+    #[serde(flatten)]
+    message: &'a TemplateMessage,
+    biz_opaque_callback_data: String,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    messages: Vec<AcceptedMessage>,
+}
+
+#[derive(Deserialize)]
+struct AcceptedMessage {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: Code,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: u32,
+    error_subcode: Option<u32>,
+}
+
+impl CloudApi {
+    pub(crate) fn new(settings: WhatsappSettings, timeout: Duration) -> Result<Self, Failure> {
+        let mut messages = settings.whatsapp_base_url.clone();
+        if let Ok(mut path) = messages.path_segments_mut() {
+            let version = settings.whatsapp_api_version.as_str();
+            let sender = settings.whatsapp_phone_number_id.as_str();
+            path.extend([version, sender, "messages"]);
+        }
+        Ok(Self {
+            client: http::client(timeout)?,
+            messages,
+            settings,
+        })
+    }
+}
+
+impl Channel for CloudApi {
+    type Message = TemplateMessage;
+
+    fn channel(&self) -> events::Channel {
+        events::Channel::Whatsapp
+    }
+
+    fn providers(&self) -> &'static [&'static str] {
+        &["whatsapp_cloud_api"]
+    }
+
+    fn recipient_quota(&self) -> Option<RecipientQuota> {
+        Some(PAIR_LIMIT)
+    }
+
+    fn recipient<'m>(&self, message: &'m TemplateMessage) -> &'m str {
+        &message.to
+    }
+
+    fn render(&self, event: &BookingEvent) -> Result<TemplateMessage, Undeliverable> {
+        template::fill(&self.settings, event)
+    }
+
+    async fn send(
+        &self,
+        message: &TemplateMessage,
+        delivery: &Delivery,
+    ) -> Result<Receipt, SendError> {
+        let Delivery {
+            event_id,
+            topic,
+            attempt,
+            ..
+        } = delivery;
+        let body = Tracked {
+            message,
+            biz_opaque_callback_data: format!("{event_id}|{topic}"),
+        };
+        let request = self
+            .client
+            .post(self.messages.clone())
+            .bearer_auth(self.settings.whatsapp_token.expose_secret())
+            .json(&body);
+        read(&API.ask(request).await?, *attempt)
+    }
+}
+
+fn read(answer: &HttpAnswer, attempt: u32) -> Result<Receipt, SendError> {
+    let refused = serde_json::from_slice::<Refused>(&answer.body).ok();
+    // Errors have come with status 200 before: the body is asked first.
+    if !answer.status.is_success() || refused.is_some() {
+        let refusal = answer.refusal(refused.as_ref().map(|refused| refused.error.code));
+        let subcode = refused.and_then(|refused| refused.error.error_subcode);
+        return Err(API.refused(&refusal, classify(&refusal, subcode, attempt)));
+    }
+    let accepted = serde_json::from_slice::<Accepted>(&answer.body).ok();
+    let message = accepted.and_then(|accepted| accepted.messages.into_iter().next());
+    let message = message.ok_or_else(|| API.nameless(answer))?;
+    Ok(Receipt {
+        provider_message_id: message.id,
+    })
+}
