@@ -217,6 +217,8 @@ fn config(settings: &KafkaSettings, subscription: &Subscription) -> ClientConfig
         .set("fetch.error.backoff.ms", "50")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
+        // A topic or partition that is new is read after this.
+        .set("topic.metadata.refresh.interval.ms", "5000")
         .set("statistics.interval.ms", "5000");
     client::with_properties(config, settings)
 }

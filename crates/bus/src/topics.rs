@@ -21,6 +21,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a broker that does not answer is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long a broker takes to tell of a new topic, most times.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Twice what a broker takes by default: a dead letter is its source and some headers more.
 const DEAD_LETTER_BYTES: &str = "2097152";
 
@@ -244,22 +247,18 @@ impl Topics {
             .map_err(TopicError::Unreachable)
     }
 
-    /// [`Topics::ensure`], again and again until it succeeds or the process is to stop. `false` if it is to stop.
+    /// [`Topics::ensure`], again and again until the broker tells of every topic or the process is to stop. `false` if it is to stop.
     pub async fn ensure_until(&self, plans: &[TopicPlan], shutdown: &Shutdown) -> bool {
         loop {
             let ensured = tokio::select! {
                 ensured = self.ensure(plans) => ensured,
                 () = shutdown.cancelled() => return false,
             };
-            match ensured {
-                Ok(made) => {
-                    info!(made = made.len(), "topics are there");
-                    return true;
-                }
-                Err(error) => warn!(error = %error, "topics are not there yet"),
-            }
+            let Some(pause) = pause_after(ensured) else {
+                return true;
+            };
             tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => return false,
             }
         }
@@ -269,6 +268,25 @@ impl Topics {
 impl std::fmt::Debug for Topics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Topics").finish_non_exhaustive()
+    }
+}
+
+/// How long to wait before looking again; none when every topic was there.
+fn pause_after(ensured: Result<Vec<String>, TopicError>) -> Option<Duration> {
+    match ensured {
+        Ok(made) if made.is_empty() => {
+            info!("topics are there");
+            None
+        }
+        // A new topic is not at once known to every broker, and who subscribes too early does not get it.
+        Ok(made) => {
+            info!(made = made.len(), "topics made");
+            Some(SETTLE)
+        }
+        Err(error) => {
+            warn!(error = %error, "topics are not there yet");
+            Some(RETRY)
+        }
     }
 }
 
