@@ -19,8 +19,9 @@ pub type GaugeSeconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Bounds in seconds that tell a millisecond from two and still hold a provider's bad day.
-const SECONDS: [f64; 16] = [
-    0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
+const SECONDS: [f64; 18] = [
+    0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    120.0, 600.0,
 ];
 
 /// A histogram of durations in seconds.

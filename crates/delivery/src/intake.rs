@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bus::{Consumer, Offsets, Record};
 use chassis::{Failure, Readiness, SharedClock, Shutdown};
+use chrono::{DateTime, Utc};
 use database::{Database, Error};
 use events::{BookingEvent, Channel, EventType, ReadHeaders, Stage, dead_letter_header};
 use inbox::{Arrival, Inbox, Place, Stored, Verdict};
@@ -18,6 +19,7 @@ use crate::dispatcher::Workload;
 use crate::metrics::{NotifierMetrics, Partition, Topic};
 use crate::statuses::{self, Statuses};
 use crate::verdicts;
+use crate::worker::happened_at;
 
 /// How often lag, connection and room in the inbox are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -42,6 +44,12 @@ pub(crate) struct Intake {
     pub(crate) limit: u32,
 }
 
+/// An event and when it happened.
+struct Happened {
+    event: BookingEvent,
+    at: DateTime<Utc>,
+}
+
 /// A batch, sorted.
 #[derive(Default)]
 struct Sorted {
@@ -49,7 +57,7 @@ struct Sorted {
     /// Dead letters that came back.
     returned: Vec<Arrival>,
     /// By event id: statuses tell of them.
-    events: BTreeMap<String, BookingEvent>,
+    events: BTreeMap<String, Happened>,
     bad: Vec<(Record, Verdict)>,
     offsets: Offsets,
 }
@@ -115,7 +123,9 @@ impl Intake {
             Ok(arrival) => sorted.arrivals.push(arrival),
             Err(error) => return sorted.bad.push((record, verdicts::undecodable(&error))),
         }
-        sorted.events.insert(event.event_id.to_string(), event);
+        let at = happened_at(&record, &event);
+        let id = event.event_id.to_string();
+        sorted.events.insert(id, Happened { event, at });
     }
 
     async fn store(&self, sorted: &Sorted, shutdown: &Shutdown) -> bool {
@@ -156,7 +166,7 @@ impl Intake {
     }
 
     fn status(&self, sorted: &Sorted, row: &Stored) -> Option<Result<OutboxRow, Error>> {
-        let event = sorted.events.get(&row.event_id)?;
+        let Happened { event, .. } = sorted.events.get(&row.event_id)?;
         let status = self.statuses.of_arrival(event, row)?;
         // A row comes in once, and comes back as often as it is replayed.
         let step = match row.place {
@@ -172,9 +182,16 @@ impl Intake {
         self.metrics
             .duplicates
             .inc_by(u64::try_from(known).unwrap_or(u64::MAX));
+        let now = self.clock.now();
+        for row in stored.iter().filter(|row| row.place != Place::Reopened) {
+            if let Some(Happened { event, at }) = sorted.events.get(&row.event_id) {
+                let took = (now - *at).to_std().unwrap_or_default();
+                self.metrics.time_arrival(event.event_type, took);
+            }
+        }
         let expired = stored.iter().filter(|row| row.place == Place::Expired);
         for row in expired.clone() {
-            if let Some(event) = sorted.events.get(&row.event_id) {
+            if let Some(Happened { event, .. }) = sorted.events.get(&row.event_id) {
                 self.metrics.count_notification(event.event_type, "expired");
             }
         }

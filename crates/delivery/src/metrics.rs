@@ -1,5 +1,7 @@
 //! Every metric of a notifier.
 
+use std::time::Duration;
+
 use chassis::metrics::{
     self, Counter, EncodeLabelSet, Family, Gauge, GaugeSeconds, Histograms, Metrics, Registry,
 };
@@ -51,6 +53,7 @@ pub(crate) struct NotifierMetrics {
     pub(crate) lag: Family<Partition, Gauge>,
     pub(crate) notifications: Family<Notification, Counter>,
     pub(crate) attempts: Family<Attempt, Counter>,
+    pub(crate) taken_in_seconds: Histograms<Event>,
     pub(crate) send_seconds: Histograms<Provider>,
     pub(crate) end_to_end_seconds: Histograms<Event>,
     pub(crate) pending: Gauge,
@@ -71,6 +74,7 @@ impl NotifierMetrics {
             lag: Family::default(),
             notifications: Family::default(),
             attempts: Family::default(),
+            taken_in_seconds: metrics::seconds_by(),
             send_seconds: metrics::seconds_by(),
             end_to_end_seconds: metrics::seconds_by(),
             pending: Gauge::default(),
@@ -104,6 +108,11 @@ impl NotifierMetrics {
             "attempts",
             "Calls of the provider by outcome",
             self.attempts.clone(),
+        );
+        to.register(
+            "taken_in_seconds",
+            "Seconds from the event to its place in the inbox",
+            self.taken_in_seconds.clone(),
         );
         to.register(
             "send_seconds",
@@ -159,6 +168,14 @@ impl NotifierMetrics {
             "Messages sent again although an earlier attempt may have arrived",
             self.maybe_duplicates.clone(),
         );
+    }
+
+    pub(crate) fn time_arrival(&self, event: EventType, took: Duration) {
+        let label = Event {
+            event_type: event.as_str(),
+        };
+        let times = self.taken_in_seconds.get_or_create(&label);
+        times.observe(took.as_secs_f64());
     }
 
     pub(crate) fn count_dead(&self, topic: &str, class: DeadLetterClass) {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bus::Record;
 use chassis::SharedClock;
 use chrono::{DateTime, Utc};
 use events::{BookingEvent, DeadLetterClass, EventType, header};
@@ -245,7 +246,7 @@ impl<C: Channel> Worker<C> {
 
     fn sent(&self, job: &Job<'_, C::Message>, receipt: Receipt) -> Outcome {
         let (row, event) = (job.row, job.event);
-        let waited = self.clock.now() - happened_at(row, event);
+        let waited = self.clock.now() - happened_at(&row.record, event);
         let label = Event {
             event_type: event.event_type.as_str(),
         };
@@ -439,9 +440,8 @@ fn no_answer() -> SendError {
 }
 
 /// The header has milliseconds, the event whole seconds.
-fn happened_at(row: &Claimed, event: &BookingEvent) -> DateTime<Utc> {
-    let exact = row
-        .record
+pub(crate) fn happened_at(record: &Record, event: &BookingEvent) -> DateTime<Utc> {
+    let exact = record
         .header(header::TIME)
         .and_then(|text| text.parse().ok());
     exact.unwrap_or_else(|| event.event_timestamp.to_utc())

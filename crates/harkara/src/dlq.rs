@@ -11,7 +11,7 @@ mod replay;
 mod selection;
 mod shelf;
 mod show;
-mod table;
+pub(crate) mod table;
 mod verdict;
 mod writer;
 

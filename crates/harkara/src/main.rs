@@ -6,6 +6,7 @@
 
 mod dlq;
 mod kafka;
+mod load;
 mod sandbox;
 mod up;
 
@@ -29,6 +30,8 @@ enum Command {
     Kafka(kafka::Kafka),
     /// Lists, shows, replays and discards dead letters.
     Dlq(dlq::Dlq),
+    /// Books at a rate, and says how long everything took.
+    Load(Box<load::Load>),
     /// Runs the provider sandbox alone.
     Sandbox(sandbox::SandboxCommand),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
             Command::Up(up) => up.run(),
             Command::Kafka(kafka) => kafka.run(),
             Command::Dlq(dlq) => dlq.run(),
+            Command::Load(load) => load.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
         },
         Err(code) => code,

@@ -204,6 +204,12 @@ impl System {
         Ok(links.map(|(_, proxy)| proxy))
     }
 
+    /// Where the sandbox's own API is.
+    pub fn sandbox_url(&self) -> String {
+        let [_, http] = self.sandbox.addresses();
+        format!("http://{http}")
+    }
+
     /// Where the sandbox plays MSG91.
     pub fn msg91_url(&self) -> String {
         self.sandbox.msg91_url()

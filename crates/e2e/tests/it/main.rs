@@ -9,6 +9,7 @@
 
 mod client;
 mod e2e_booking;
+mod e2e_load;
 mod e2e_records;
 mod e2e_settings;
 mod e2e_up;
