@@ -83,6 +83,20 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// Whether librdkafka takes the properties of the settings. No group is joined.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it does not.
+    pub fn check(settings: &KafkaSettings) -> Result<(), ClientError> {
+        let nobody = Subscription {
+            client_id: String::new(),
+            group: "nobody".to_owned(),
+            topics: Vec::new(),
+        };
+        let _goes_at_once: BaseConsumer = config(settings, &nobody).create()?;
+        Ok(())
+    }
+
     /// Joins the group.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::limiter::recipients::Recipients;
 use crate::limiter::{Limiter, Taken};
 use crate::metrics::{NotifierMetrics, Provider};
 use crate::settings::DeliverySettings;
+use crate::worker::LONGEST_WAIT;
 
 /// The providers of a channel, the preferred one first. Clones share them.
 #[derive(Clone, Debug)]
@@ -190,7 +191,10 @@ impl Gate {
         if let Some(FailureClass::RateLimited { after, scope }) = class {
             match scope {
                 Scope::Account => state.limiter.slow_down(now, after),
-                Scope::Recipient => state.recipients.pause(recipient, now + after),
+                Scope::Recipient => {
+                    let until = now + after.min(LONGEST_WAIT);
+                    state.recipients.pause(recipient, until);
+                }
             }
         }
         let change = state.breaker.record(now, Answer::of(outcome));

@@ -217,6 +217,8 @@ impl Intake {
         } else {
             self.consumer.resume();
         }
+        // Partitions that are another process's now are no more ours to tell of.
+        self.metrics.lag.clear();
         for lag in self.consumer.lag() {
             let label = Partition {
                 topic: lag.topic,

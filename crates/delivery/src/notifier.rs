@@ -44,6 +44,7 @@ pub struct Notifier<C> {
     listener: TcpListener,
     address: SocketAddr,
     database: Database,
+    producer: Producer,
     metrics: Metrics,
 }
 
@@ -62,11 +63,14 @@ struct Parts {
 }
 
 impl<C: Channel> Notifier<C> {
-    /// Opens the database and takes the port.
+    /// Makes sure of the settings, opens the database and takes the port.
     ///
     /// # Errors
     /// [`Failure`] if either cannot be done.
     pub async fn start(channel: C, settings: NotifierSettings) -> Result<Self, Failure> {
+        let client_id = format!("{}-notifier", channel.channel());
+        let producer = Producer::new(&settings.kafka, &client_id, Patience::Endless)?;
+        Consumer::check(&settings.kafka)?;
         let database = Database::open(
             &settings.database,
             CONNECTIONS,
@@ -85,6 +89,7 @@ impl<C: Channel> Notifier<C> {
             listener,
             address,
             database,
+            producer,
             metrics,
         })
     }
@@ -111,12 +116,11 @@ impl<C: Channel> Notifier<C> {
             listener,
             address,
             database,
+            producer,
             metrics,
         } = self;
         let readiness = Readiness::default();
         readiness.set("kafka", Err("not joined yet".to_owned()));
-        let client_id = format!("{}-notifier", channel.channel());
-        let producer = Producer::new(&settings.kafka, &client_id, Patience::Endless)?;
         let (outbox, relay) = outbox::pair(
             database.clone(),
             producer,

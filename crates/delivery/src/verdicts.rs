@@ -25,9 +25,9 @@ pub(crate) fn refused(class: DeadLetterClass, error: SendError) -> Verdict {
 }
 
 /// Its attempts were used up without an outcome: workers died, or the database was away.
-pub(crate) fn abandoned() -> Verdict {
+pub(crate) fn abandoned(class: DeadLetterClass) -> Verdict {
     Verdict {
-        class: DeadLetterClass::Exhausted,
+        class,
         stage: Stage::Send,
         error: "no attempt came to an end that could be noted".to_owned(),
         provider_status: None,

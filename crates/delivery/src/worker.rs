@@ -20,7 +20,7 @@ use crate::statuses::Statuses;
 use crate::verdicts;
 
 /// No provider is waited for longer, whatever it asks.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// How long a dead-letter topic that took nothing is left alone.
 const DEAD_LETTER_WAIT: Duration = Duration::from_secs(5);
@@ -101,7 +101,9 @@ impl<C: Channel> Worker<C> {
             Fate::Expire { reason } => return self.expire(event, reason),
         }
         if row.attempt > self.max_attempts {
-            return self.bury(row, gate.provider(), verdicts::abandoned()).await;
+            let class = exhausted(row, Certainty::Unchanged);
+            let verdict = verdicts::abandoned(class);
+            return self.bury(row, gate.provider(), verdict).await;
         }
         let message = match self.channel.render(event) {
             Ok(message) => message,
@@ -353,11 +355,7 @@ impl<C: Channel> Worker<C> {
                 reason,
             },
             Spent::Attempt => {
-                let class = match certainty {
-                    Certainty::Unsure => DeadLetterClass::Ambiguous,
-                    Certainty::Unchanged | Certainty::NotTaken => DeadLetterClass::Exhausted,
-                };
-                let verdict = verdicts::refused(class, error);
+                let verdict = verdicts::refused(exhausted(job.row, certainty), error);
                 self.bury(job.row, job.gate.provider(), verdict).await
             }
         }
@@ -386,6 +384,15 @@ impl<C: Channel> Worker<C> {
                 }
             }
         }
+    }
+}
+
+/// What a message is that used up its attempts: whoever replays it is to know if it may have arrived.
+const fn exhausted(row: &Claimed, certainty: Certainty) -> DeadLetterClass {
+    match certainty {
+        Certainty::Unsure => DeadLetterClass::Ambiguous,
+        Certainty::Unchanged if row.unsure_of.is_some() => DeadLetterClass::Ambiguous,
+        Certainty::Unchanged | Certainty::NotTaken => DeadLetterClass::Exhausted,
     }
 }
 
@@ -445,4 +452,40 @@ pub(crate) fn happened_at(record: &Record, event: &BookingEvent) -> DateTime<Utc
         .header(header::TIME)
         .and_then(|text| text.parse().ok());
     exact.unwrap_or_else(|| event.event_timestamp.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(unsure_of: Option<&str>) -> Claimed {
+        Claimed {
+            seq: 1,
+            token: 1,
+            attempt: 8,
+            record: Record::default(),
+            fate: Fate::Send,
+            verdict: None,
+            unsure_of: unsure_of.map(str::to_owned),
+            first_failure_at: None,
+            received_at: DateTime::UNIX_EPOCH,
+            taken_at: DateTime::UNIX_EPOCH,
+            awaited: None,
+        }
+    }
+
+    #[test]
+    fn what_may_have_arrived_and_is_given_up_says_so() {
+        let ambiguous = DeadLetterClass::Ambiguous;
+        let exhausted_one = DeadLetterClass::Exhausted;
+        for (unsure_of, certainty, class) in [
+            (None, Certainty::Unchanged, exhausted_one),
+            (None, Certainty::Unsure, ambiguous),
+            (Some("twilio"), Certainty::Unchanged, ambiguous),
+            (Some("twilio"), Certainty::NotTaken, exhausted_one),
+        ] {
+            let given_up_as = exhausted(&row(unsure_of), certainty);
+            assert_eq!(given_up_as, class, "{unsure_of:?}, {certainty:?}");
+        }
+    }
 }

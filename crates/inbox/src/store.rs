@@ -201,7 +201,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Tries dead letters again that came back; what is not a dead letter here is stored as if it were new.
+    /// Tries dead letters again that came back, also those whose own acknowledgement was lost; what is not a dead letter here is stored as if it were new.
     ///
     /// # Errors
     /// Whatever the database says; the transaction is then to be dropped.
@@ -219,7 +219,7 @@ impl Inbox {
             now,
             (", origin = r.origin from json_to_recordset($2::json) as r(event_id text, origin text) where inbox.event_id = r.event_id"
                 | ", origin = r.value->>'origin' from json_each($2) as r where inbox.event_id = r.value->>'event_id'"),
-            " and inbox.state = 'DEAD' returning inbox.event_id",
+            " and (inbox.state = 'DEAD' or (inbox.state = 'PENDING' and inbox.verdict is not null)) returning inbox.event_id",
         );
         let update = sqlx::query_scalar(sql)
             .bind(self.now())

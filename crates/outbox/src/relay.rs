@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bus::{NewRecord, Producer, PublishError, Published};
 use chassis::{Failure, SharedClock, Shutdown};
-use database::from_micros;
+use database::{Error, from_micros};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -34,6 +34,9 @@ const REFUSED_DELAY: Duration = Duration::from_secs(5);
 /// How long the last acknowledgements are waited for at shutdown.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
+/// Rows written longer ago than this are handed over, or never will be.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
+
 type Report = Pin<Box<dyn Future<Output = (OutboxRow, Result<Published, PublishError>)> + Send>>;
 
 /// Publishes rows until shutdown.
@@ -48,6 +51,8 @@ pub struct Relay {
     in_flight: FuturesUnordered<Report>,
     unmarked: Unmarked,
     refused: Vec<String>,
+    /// The database failed in the middle of a change of names: rows may be in ours that nobody here knows of.
+    uncertain: bool,
 }
 
 /// Event ids that were given to the producer and are not yet marked in the database.
@@ -79,6 +84,7 @@ impl Relay {
             in_flight,
             unmarked,
             refused: Vec::new(),
+            uncertain: false,
         }
     }
 
@@ -227,9 +233,37 @@ impl Relay {
         }
     }
 
+    /// Rows in our name that were neither handed over nor claimed, as far as we know: the commit was made, but its confirmation lost.
+    async fn let_go_of_forgotten(&mut self) {
+        // What waits in memory is not among the unmarked yet.
+        if !self.uncertain || !self.fresh.is_empty() {
+            return;
+        }
+        let handed_over_by_now = self.clock.now() - FORGOTTEN_AFTER;
+        let outcome = async {
+            let mut forgotten = self.store.held(handed_over_by_now).await?;
+            forgotten.retain(|event_id| !self.unmarked.lock().contains(event_id));
+            self.store.release(&forgotten, Duration::ZERO).await?;
+            Ok::<_, Error>(forgotten.len())
+        };
+        match outcome.await {
+            Ok(count) => {
+                self.uncertain = false;
+                if count > 0 {
+                    info!(
+                        rows = count,
+                        "rows whose writing was not confirmed are published from the database"
+                    );
+                }
+            }
+            Err(error) => warn!(error = %error, "could not look for forgotten rows"),
+        }
+    }
+
     /// Once a second: keeps what is ours, looks for what was abandoned, measures.
     async fn keep_up(&mut self) {
         self.let_go_of_refused().await;
+        self.let_go_of_forgotten().await;
         if self.shared.is_active() || !self.unmarked.lock().is_empty() {
             self.hold().await;
         }
@@ -285,6 +319,7 @@ impl Relay {
             Ok(None) => {}
             Err(error) => {
                 self.shared.not_swept();
+                self.uncertain = true;
                 warn!(error = %error, "could not look for unpublished rows");
             }
         }

@@ -144,6 +144,15 @@ impl Store {
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
+    /// Unpublished rows in the name of this process that were written before then.
+    pub(crate) async fn held(&self, before: DateTime<Utc>) -> Result<Vec<String>, Error> {
+        let sql = "select event_id from outbox where published_at is null and owner = $1 and created_at < $2";
+        let held = sqlx::query_scalar(sql)
+            .bind(&self.owner)
+            .bind(micros(before));
+        held.fetch_all(self.database.pool()).await
+    }
+
     /// Lets go of rows: anybody may take them after `delay`.
     pub(crate) async fn release(&self, event_ids: &[String], delay: Duration) -> Result<(), Error> {
         let sql = self.database.pick(

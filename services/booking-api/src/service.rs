@@ -12,12 +12,12 @@ use tracing::info;
 
 use crate::http::{self, Api};
 use crate::idempotency::InFlight;
-use crate::metrics::{StatusMetrics, WriteMetrics};
+use crate::metrics::{StatusMetrics, TopicMetrics, WriteMetrics};
 use crate::pnr::PnrSource;
 use crate::projection::Projection;
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::upkeep::{forget_answers, watch_database, watch_kafka};
+use crate::upkeep::{forget_answers, measure_topics, watch_database, watch_kafka};
 use crate::writer::{Writer, lanes};
 
 /// What the service takes from outside, beside its settings.
@@ -144,6 +144,9 @@ impl BookingApi {
             readiness.clone(),
             shutdown.clone(),
         ));
+        let topics = Topics::new(&self.kafka, "booking-api")?;
+        let topic_metrics = TopicMetrics::register(&metrics);
+        front.spawn(measure_topics(topics, topic_metrics, shutdown.clone()));
         let projection = Projection {
             store: self.store.clone(),
             kafka: self.kafka,

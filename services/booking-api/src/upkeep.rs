@@ -8,6 +8,7 @@ use events::{EventType, NOTIFICATION_STATUS};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use crate::metrics::TopicMetrics;
 use crate::store::Store;
 
 /// How often the database is asked whether it answers.
@@ -15,6 +16,9 @@ const PING_EVERY: Duration = Duration::from_secs(3);
 
 /// How often the producer is asked whether a broker is connected.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often topics are measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 /// How long it may take to answer.
 const PING_LIMIT: Duration = Duration::from_secs(3);
@@ -70,6 +74,28 @@ pub(crate) async fn watch_kafka(
             waiting()
         };
         readiness.set_optional("kafka", state);
+    }
+    Ok(())
+}
+
+/// Measures how the system's topics lie on the brokers.
+pub(crate) async fn measure_topics(
+    topics: Topics,
+    metrics: TopicMetrics,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    let own = events::topics();
+    let mut tick = interval(MEASURE_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while next(&mut tick, &shutdown).await {
+        match topics.describe().await {
+            Ok(layouts) => {
+                let ours = layouts.iter().filter(|topic| own.contains(&topic.name));
+                ours.for_each(|topic| metrics.set(topic));
+            }
+            // The readiness says so.
+            Err(error) => debug!(error = %error, "could not measure the topics"),
+        }
     }
     Ok(())
 }

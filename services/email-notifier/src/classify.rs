@@ -105,6 +105,8 @@ fn by_enhanced(step: Step, reply: Reply) -> Option<FailureClass> {
         Enhanced(4, 7, detail) => Some(limited(limit_scope(step, reply.code, detail))),
         // "Receiving mail at too high a rate" (Gmail).
         Enhanced(4, 2, 1) => Some(limited(Scope::Recipient)),
+        // Greylisted (Postgrey), or full: it may be emptied, also where the reply calls that final.
+        Enhanced(4, 2, 0 | 2) | Enhanced(5, 2, 2) => Some(busy(step)),
         // Our sender's address is bad, so is every message of ours.
         Enhanced(5, 1, 7 | 8) => Some(FailureClass::Misconfigured(Scope::Account)),
         Enhanced(5, 7, detail) => Some(FailureClass::Misconfigured(refusal_scope(
@@ -116,8 +118,6 @@ fn by_enhanced(step: Step, reply: Reply) -> Option<FailureClass> {
         Enhanced(4, 1 | 2 | 4 | 6, _) if reply.code != 421 => {
             Some(FailureClass::Transient(concerned(step)))
         }
-        // Mailbox full: it may be emptied.
-        Enhanced(5, 2, 2) => Some(FailureClass::Transient(concerned(step))),
         Enhanced(5, 3, 4) => Some(FailureClass::Permanent),
         Enhanced(..) => None,
     }
@@ -128,6 +128,14 @@ const fn concerned(step: Step) -> Scope {
     match step {
         Step::Connect | Step::Sender => Scope::Account,
         Step::Recipient | Step::Data | Step::Content => Scope::Recipient,
+    }
+}
+
+/// A mailbox that takes nothing for minutes or hours: attempts within a minute would only use up what there are of them.
+const fn busy(step: Step) -> FailureClass {
+    match concerned(step) {
+        Scope::Account => FailureClass::Transient(Scope::Account),
+        Scope::Recipient => limited(Scope::Recipient),
     }
 }
 
@@ -161,8 +169,8 @@ const fn refusal_scope(step: Step, code: u16, detail: u16) -> Scope {
 
 fn by_code(step: Step, code: u16) -> FailureClass {
     match (code, step) {
-        // Mailbox busy (RFC 5321 §4.2.3).
-        (450, _) => FailureClass::Transient(concerned(step)),
+        // Mailbox busy (RFC 5321 §4.2.3), most times a greylist.
+        (450, _) => busy(step),
         (400..=499, _) => FailureClass::Transient(Scope::Account),
         // Too large for the relay.
         (552, _) => FailureClass::Permanent,
@@ -201,12 +209,13 @@ mod tests {
     }
 
     /// Replies, and what each means before a recipient is named and after.
-    fn table() -> [(&'static str, FailureClass, FailureClass); 10] {
+    fn table() -> [(&'static str, FailureClass, FailureClass); 11] {
         let later = (Transient(Scope::Account), Transient(Scope::Recipient));
         let (account, recipient) = (Scope::Account, Scope::Recipient);
         let (all, one) = (Misconfigured(account), Misconfigured(recipient));
         let relay = "421, 432, 451, 452, 454, 455, 499, 450 4.3.0, 452 4.3.1, 453 4.3.2, 452 4.3.4, 421 4.4.2, 451 4.4.5, 451 4.5.3";
-        let mailbox = "450, 450 4.1.1, 450 4.2.0, 452 4.2.2, 451 4.2.3, 450 4.4.1, 451 4.4.4, 451 4.4.6, 451 4.4.7, 451 4.6.0, 552 5.2.2, 550 5.2.2";
+        let mailbox = "450 4.1.1, 451 4.2.3, 450 4.4.1, 451 4.4.4, 451 4.4.6, 451 4.4.7, 451 4.6.0";
+        let busy = "450, 450 4.2.0, 452 4.2.2, 552 5.2.2, 550 5.2.2";
         let limits =
             "450 4.7.1, 451 4.7.0, 450 4.7.23, 451 4.7.24, 450 4.7.25, 451 4.7.26, 451 4.7.20";
         let refusals = "501, 521, 550, 551, 553, 554, 556, 550 5.1.1, 550 5.1.2, 501 5.1.3, 550 5.1.6, 556 5.1.10, 550 5.2.1, 550 5.2.3, 550 5.3.1, 550 5.3.2, 550 5.4.1, 550 5.4.2, 550 5.4.4, 550 5.4.5, 554 5.4.6, 550 5.4.7, 550 5.5.0, 554 5.6.0, 554 5.6.1, 550 4.7.1";
@@ -215,6 +224,7 @@ mod tests {
         [
             (relay, later.0, later.0),
             (mailbox, later.0, later.1),
+            (busy, later.0, limited(recipient)),
             ("450 4.2.1", limited(recipient), limited(recipient)),
             (limits, limited(account), limited(recipient)),
             ("421 4.7.0, 450 4.7.28", limited(account), limited(account)),

@@ -23,7 +23,7 @@ const fn refusal(
     }
 }
 
-const REFUSALS: [Refusal; 10] = [
+const REFUSALS: [Refusal; 12] = [
     refusal("email-notifier", ("SMTP_URL", "nonsense"), 64, "SMTP_URL: "),
     refusal("email-notifier", ("MAIL_FROM", "nobody"), 64, "MAIL_FROM: "),
     refusal("email-notifier", ("TOPICS", "booking-lost"), 64, "TOPICS: "),
@@ -49,6 +49,19 @@ const REFUSALS: [Refusal; 10] = [
     refusal(
         "booking-api",
         ("KAFKA_PROPERTIES", "no.such.property=1"),
+        64,
+        "KAFKA_PROPERTIES: ",
+    ),
+    refusal(
+        "sms-notifier",
+        ("KAFKA_PROPERTIES", "no.such.property=1"),
+        64,
+        "KAFKA_PROPERTIES: ",
+    ),
+    // Longer than max.poll.interval.ms: only a consumer minds.
+    refusal(
+        "sms-notifier",
+        ("KAFKA_PROPERTIES", "session.timeout.ms=60000"),
         64,
         "KAFKA_PROPERTIES: ",
     ),

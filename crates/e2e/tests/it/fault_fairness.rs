@@ -134,7 +134,7 @@ async fn recipients_that_always_fail_and_a_pnr_with_half_of_the_traffic_delay_no
     let mut system = System::builder().start_without_programs().await.unwrap();
     system.start_program("email-notifier").await.unwrap();
     let busy = Effect::SmtpCode {
-        reply: "450 4.2.0 busy".to_owned(),
+        reply: "451 4.4.1 no answer from the host".to_owned(),
         stage: SmtpStage::Rcpt,
     };
     let rules = vec![Rule::new(Channel::Email, busy).recipient(BROKEN)];

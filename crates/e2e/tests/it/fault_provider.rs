@@ -144,8 +144,11 @@ async fn a_passenger_whose_mail_always_fails_delays_nobody_else() {
         .start()
         .await
         .unwrap();
-    let broken = Rule::new(Channel::Email, smtp("450 4.2.0 busy", SmtpStage::Rcpt))
-        .recipient("broken@example.com");
+    let broken = Rule::new(
+        Channel::Email,
+        smtp("451 4.4.1 no answer from the host", SmtpStage::Rcpt),
+    )
+    .recipient("broken@example.com");
     system.faults().replace(vec![broken]).unwrap();
     for _ in 0..10 {
         book(&system, &request("broken@example.com", "9876543210")).await;

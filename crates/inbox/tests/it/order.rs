@@ -203,6 +203,26 @@ async fn a_dead_letter_that_comes_back_is_tried_again_once() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_whose_acknowledgement_was_lost_comes_back_all_the_same() {
+    let fixture = Fixture::new().await;
+    fixture.store_all(&[versioned("a", CONFIRMED, 1, "")]).await;
+    let after = Duration::from_secs(5);
+    let verdict = verdict();
+    fixture
+        .finish("a", Outcome::Condemned { after, verdict })
+        .await;
+    assert_eq!(
+        fixture.reopen(&[replayed("a", CONFIRMED, "1")]).await,
+        [("a".to_owned(), Place::Reopened)]
+    );
+    let row = fixture.claim_one().await;
+    assert_eq!(
+        (row.attempt, row.replays(), row.verdict.clone()),
+        (1, 1, None)
+    );
+}
+
+#[tokio::test]
 async fn a_replay_of_what_was_never_here_is_new() {
     let fixture = Fixture::new().await;
     let stored = fixture.reopen(&[replayed("a", CONFIRMED, "1")]).await;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus::{Patience, Producer};
 use chassis::metrics::Metrics;
@@ -181,6 +182,60 @@ async fn more_rows_than_memory_holds_are_all_published_in_order() {
     let offsets = offsets(&fixture.database).await;
     assert_eq!(offsets.len(), 6000);
     assert!(offsets.is_sorted_by(|a, b| a.1 < b.1));
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// Writes rows until one is the running relay's own, then one more, which nobody is told of.
+async fn write_unconfirmed(fixture: &Fixture, outbox: &Outbox) -> (String, outbox::Handover) {
+    eventually("lease of the relay", async || {
+        let handover = fixture.write(outbox, vec![row("held", 1)]).await;
+        outbox.hand_over(handover);
+        let sql = "select owner from outbox order by seq desc limit 1";
+        let owner: String = sqlx::query_scalar(sql)
+            .fetch_one(fixture.database.pool())
+            .await
+            .unwrap();
+        (!owner.is_empty()).then_some(())
+    })
+    .await;
+    let unconfirmed = OutboxRow {
+        // Long ago, by the relay's clock.
+        created_at_micros: 1_600_000_000_000_000,
+        ..row("unconfirmed", 1)
+    };
+    let event_id = unconfirmed.event_id.clone();
+    (event_id, fixture.write(outbox, vec![unconfirmed]).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_commit_was_not_confirmed_is_published_also_while_the_process_is_busy() {
+    let fixture = Fixture::new().await;
+    let (outbox, relay) = fixture.pair();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    let (event_id, unconfirmed) = write_unconfirmed(&fixture, &outbox).await;
+    // The database fails just when the relay would let go of the row.
+    let pool = fixture.database.pool();
+    let away = sqlx::query("alter table outbox rename to outbox_away");
+    away.execute(pool).await.unwrap();
+    drop(unconfirmed);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let back = sqlx::query("alter table outbox_away rename to outbox");
+    back.execute(pool).await.unwrap();
+    eventually("publication of the unconfirmed row", async || {
+        // Which keeps the lease of the relay, and so the row in its name.
+        let handover = fixture.write(&outbox, vec![row("busy", 1)]).await;
+        outbox.hand_over(handover);
+        let sql = "select published_at from outbox where event_id = $1";
+        let published: Option<i64> = sqlx::query_scalar(sql)
+            .bind(&event_id)
+            .fetch_one(fixture.database.pool())
+            .await
+            .unwrap();
+        published
+    })
+    .await;
     shutdown.cancel();
     running.await.unwrap().unwrap();
 }

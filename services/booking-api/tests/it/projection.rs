@@ -385,3 +385,16 @@ async fn the_lag_of_each_partition_is_measured_and_names_nobody() {
     assert!(!metrics.contains(&test.pnr), "{metrics}");
     assert!(!metrics.contains(&test.event_id), "{metrics}");
 }
+
+#[tokio::test]
+async fn the_layout_of_the_topics_is_measured() {
+    let test = Fixture::new().await;
+    let layout = "kafka_topic_partitions{topic=\"booking-confirmed\"} 3";
+    let metrics = eventually("layout", || async {
+        let metrics = test.api.get("/metrics").await.body;
+        metrics.contains(layout).then_some(metrics)
+    })
+    .await;
+    let replicas = "kafka_topic_replication_factor{topic=\"booking-confirmed\"} ";
+    assert!(metrics.contains(replicas), "{metrics}");
+}
