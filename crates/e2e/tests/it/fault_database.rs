@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use database::{Database, Dialect};
+use database::{Database, Dialect, WriteTransaction};
 use events::Channel;
+use sandbox::{Effect, Rule};
 use tempfile::TempDir;
 use testkit::{
     Link, Proxy, System, TestDatabase, eventually, full_length, sample_event, sample_request,
@@ -92,26 +93,63 @@ async fn deadlocks(database: &Database) -> i64 {
     counted.await.unwrap()
 }
 
-/// Locks the unfinished rows one by one from the newest, against the order of work.
+/// Locks a row of the inbox until the end of the transaction; `false` if it cannot be had.
+async fn lock(transaction: &mut WriteTransaction, seq: i64) -> bool {
+    let sql = "update inbox set not_before = not_before where seq = $1";
+    let locked = sqlx::query(sql).bind(seq).execute(&mut **transaction).await;
+    locked.is_ok()
+}
+
+/// Which session a transaction is of.
+async fn session_of(transaction: &mut WriteTransaction) -> i32 {
+    let pid = sqlx::query_scalar("select pg_backend_pid()");
+    pid.fetch_one(&mut **transaction).await.unwrap()
+}
+
+/// Waits a little for somebody to wait for a session.
+async fn is_waited_for(database: &Database, session: i32) -> bool {
+    let sql = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
+    for _ in 0..50 {
+        let waiting = sqlx::query_scalar(sql).bind(session);
+        let waiting: i64 = waiting.fetch_one(database.pool()).await.unwrap();
+        if waiting > 0 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+/// Holds one outcome up until many wait behind it; when they are written together, in the order they came, takes their rows from the other end.
 async fn cross(database: &Database) {
-    let mut transaction = database.begin().await.unwrap();
-    let setup = "set local deadlock_timeout = '20s'";
-    sqlx::query(setup).execute(&mut *transaction).await.unwrap();
-    let sql =
-        "select seq from inbox where state in ('PENDING', 'CLAIMED') order by seq desc limit 40";
-    let open: Vec<i64> = sqlx::query_scalar(sql)
-        .fetch_all(&mut *transaction)
+    let sql = "select seq from inbox where state = 'CLAIMED' order by seq";
+    let claimed: Vec<i64> = sqlx::query_scalar(sql)
+        .fetch_all(database.pool())
         .await
         .unwrap();
-    for seq in open {
-        let sql = "update inbox set not_before = not_before where seq = $1";
-        let locked = sqlx::query(sql).bind(seq).execute(&mut *transaction).await;
-        if locked.is_err() {
+    let [first, between @ .., last] = claimed.as_slice() else {
+        return;
+    };
+    let mut plug = database.begin().await.unwrap();
+    lock(&mut plug, *first).await;
+    let mut opponent = database.begin().await.unwrap();
+    // The program is to find the deadlock, which it does after a second.
+    let patience = "set local deadlock_timeout = '20s'";
+    let patience = sqlx::query(patience).execute(&mut *opponent).await;
+    patience.unwrap();
+    lock(&mut opponent, *last).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let session = session_of(&mut opponent).await;
+    plug.commit().await.unwrap();
+    if !is_waited_for(database, session).await {
+        return;
+    }
+    for seq in between.iter().rev() {
+        if !lock(&mut opponent, *seq).await {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    transaction.commit().await.unwrap();
+    opponent.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,6 +165,8 @@ async fn a_deadlock_loses_and_doubles_nothing() {
         return;
     }
     let before = deadlocks(&database).await;
+    let slow = Rule::new(Channel::Email, Effect::Delay { ms: 200 });
+    system.faults().replace(vec![slow]).unwrap();
     let run = UnderLoad::start(system, 100).await;
     eventually("deadlock", async || {
         cross(&database).await;
