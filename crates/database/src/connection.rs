@@ -1,6 +1,5 @@
 //! The pool, write transactions, migrations.
 
-use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use sqlx::migrate::{Migrate, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Error, Executor, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::patience::in_time;
 use crate::{DatabaseSettings, Dialect};
 
 /// How long a connection may take to be had, at the start and under load.
@@ -51,7 +51,7 @@ pub struct Schema {
 /// A transaction that may write. It is rolled back unless committed.
 #[derive(Debug)]
 pub struct WriteTransaction {
-    transaction: Transaction<'static, Any>,
+    pub(crate) transaction: Transaction<'static, Any>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -94,11 +94,7 @@ impl Database {
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
-            // A full disk undoes a transaction behind the driver's back, which then takes no other on that connection.
-            .after_release(|connection, _| {
-                let usable = !connection.is_in_transaction();
-                Box::pin(std::future::ready(Ok(usable)))
-            })
+            .after_release(|connection, _| Box::pin(is_usable(connection)))
             .connect_with(options)
             .await
             .map_err(|error| unavailable(&error))?;
@@ -130,15 +126,14 @@ impl Database {
             None => None,
         };
         let begin = self.dialect.pick("begin", "begin immediate");
-        let transaction = self.pool.begin_with(begin).await?;
+        let transaction = in_time(self.pool.begin_with(begin)).await?;
         Ok(WriteTransaction {
             transaction,
             _turn: turn,
         })
     }
 
-    /// For reading.
-    pub fn pool(&self) -> &AnyPool {
+    pub(crate) fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
@@ -157,7 +152,7 @@ impl Database {
     /// # Errors
     /// What it said, or that it said nothing.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.pool.execute("select 1").await.map(|_| ())
+        Executor::execute(self, "select 1").await.map(|_| ())
     }
 
     /// Closes every connection, letting those in use finish.
@@ -172,21 +167,7 @@ impl WriteTransaction {
     /// # Errors
     /// Whatever the database says; then nothing was written, or, if the connection broke, it is unknown whether it was.
     pub async fn commit(self) -> Result<(), Error> {
-        self.transaction.commit().await
-    }
-}
-
-impl Deref for WriteTransaction {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        &self.transaction
-    }
-}
-
-impl DerefMut for WriteTransaction {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+        in_time(self.transaction.commit()).await
     }
 }
 
@@ -200,6 +181,14 @@ fn unavailable(error: &Error) -> Failure {
         what: "DATABASE_URL",
         problem,
     }
+}
+
+/// Whether a connection may go back to the pool: not one that fell silent, nor one whose transaction a full disk undid behind the driver's back, which then takes no other.
+async fn is_usable(connection: &mut AnyConnection) -> Result<bool, Error> {
+    if connection.is_in_transaction() {
+        return Ok(false);
+    }
+    in_time(connection.ping()).await.map(|()| true)
 }
 
 /// Makes the folder of the file, and lets the file be made.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod dialect;
+mod patience;
 mod settings;
 mod time;
 

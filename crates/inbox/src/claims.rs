@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::DateTime;
-use database::{Error, batch};
+use database::{Error, WriteTransaction, batch};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 use crate::fate::Circumstances;
 use crate::row::Claimed;
@@ -38,7 +38,7 @@ impl Inbox {
     ) -> Result<Vec<Claimed>, Error> {
         let mut transaction = self.database.begin().await?;
         if let Some(prepare) = self.claim_preparation() {
-            sqlx::query(prepare).execute(&mut *transaction).await?;
+            sqlx::query(prepare).execute(&mut transaction).await?;
         }
         let sql = timed!(
             self.database,
@@ -67,7 +67,7 @@ impl Inbox {
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(i64::from(choice == Choice::Any))
             .bind(&self.providers)
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         let mut claimed = rows
             .iter()
@@ -91,7 +91,7 @@ impl Inbox {
     /// Says of each row whether it is still worth sending.
     async fn judge(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         claimed: &mut [Claimed],
     ) -> Result<(), Error> {
         if claimed.is_empty() {
@@ -110,7 +110,7 @@ impl Inbox {
         let seqs: Vec<_> = claimed.iter().map(|row| row.seq).collect();
         let rows = sqlx::query(sql)
             .bind(batch(&seqs)?)
-            .fetch_all(connection)
+            .fetch_all(transaction)
             .await?;
         let read = rows.iter().map(circumstances);
         let known = read.collect::<Result<BTreeMap<_, _>, _>>()?;
@@ -138,7 +138,7 @@ impl Inbox {
         );
         let mut transaction = self.database.begin().await?;
         let update = sqlx::query(sql).bind(self.now());
-        let freed = update.execute(&mut *transaction).await?.rows_affected();
+        let freed = update.execute(&mut transaction).await?.rows_affected();
         transaction.commit().await?;
         Ok(freed)
     }
@@ -157,7 +157,7 @@ impl Inbox {
         );
         let micros: Option<i64> = sqlx::query_scalar(sql)
             .bind(self.now())
-            .fetch_one(self.database.pool())
+            .fetch_one(&self.database)
             .await?;
         Ok(micros.map(|micros| Duration::from_micros(micros.try_into().unwrap_or_default())))
     }
@@ -175,7 +175,7 @@ impl Inbox {
         );
         let (count, oldest): (i64, Option<i64>) = sqlx::query_as(sql)
             .bind(self.now())
-            .fetch_one(self.database.pool())
+            .fetch_one(&self.database)
             .await?;
         let oldest = oldest.and_then(|micros| micros.try_into().ok());
         Ok((count, Duration::from_micros(oldest.unwrap_or_default())))

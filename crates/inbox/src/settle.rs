@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use database::{Error, batch};
+use database::{Error, WriteTransaction, batch};
 use events::DeadLetterClass;
 use serde::Serialize;
-use sqlx::AnyConnection;
 
 use crate::outcome::{Certainty, Outcome, Settled, Verdict};
 use crate::sql::timed;
@@ -38,7 +37,7 @@ impl Inbox {
     /// Whatever the database says; the transaction is then to be dropped.
     pub async fn settle(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         settled: &[Settled],
     ) -> Result<Vec<i64>, Error> {
         let changes = settled.iter().map(change).collect::<Result<Vec<_>, _>>()?;
@@ -58,7 +57,7 @@ impl Inbox {
         let update = sqlx::query_scalar(sql)
             .bind(self.now())
             .bind(batch(&changes)?);
-        update.fetch_all(connection).await
+        update.fetch_all(transaction).await
     }
 }
 

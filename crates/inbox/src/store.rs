@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::SharedClock;
-use database::{Database, Error, batch, micros};
-use sqlx::{AnyConnection, Row};
+use database::{Database, Error, WriteTransaction, batch, micros};
+use sqlx::Row;
 
 use crate::row::Arrival;
 use crate::sql::timed;
@@ -80,26 +80,26 @@ impl Inbox {
     /// Whatever the database says; the transaction is then to be dropped.
     pub async fn store(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
     ) -> Result<Vec<Stored>, Error> {
         if arrivals.is_empty() {
             return Ok(Vec::new());
         }
-        let mut stored = self.insert(connection, arrivals).await?;
-        self.open_gates(connection, arrivals).await?;
+        let mut stored = self.insert(transaction, arrivals).await?;
+        self.open_gates(transaction, arrivals).await?;
         if arrivals.iter().any(Arrival::is_cancellation) {
-            self.hasten_superseded(connection, arrivals).await?;
+            self.hasten_superseded(transaction, arrivals).await?;
         }
         if arrivals.iter().any(Arrival::has_predecessors) {
-            self.mark_waiting(connection, &mut stored).await?;
+            self.mark_waiting(transaction, &mut stored).await?;
         }
         Ok(stored)
     }
 
     async fn insert(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
     ) -> Result<Vec<Stored>, Error> {
         let sql = timed!(
@@ -120,7 +120,7 @@ impl Inbox {
             .bind(batch(arrivals)?)
             .bind(span_micros(self.rules.max_age))
             .bind(span_micros(self.rules.order_wait));
-        let rows = insert.fetch_all(connection).await?;
+        let rows = insert.fetch_all(transaction).await?;
         let stored = |row: &sqlx::any::AnyRow| {
             let state: String = row.try_get("state")?;
             let place = if state == "EXPIRED" {
@@ -137,7 +137,7 @@ impl Inbox {
     /// Rows that waited for these, or whose predecessors were there before them, wait no more.
     async fn open_gates(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
     ) -> Result<(), Error> {
         let sql = timed!(
@@ -153,13 +153,13 @@ impl Inbox {
         let update = sqlx::query(sql)
             .bind(self.now())
             .bind(batch(&pnrs(arrivals.iter()))?);
-        update.execute(connection).await.map(|_| ())
+        update.execute(transaction).await.map(|_| ())
     }
 
     /// A confirmation that waits for its next attempt must not hold up the cancellation that makes it untrue.
     async fn hasten_superseded(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
     ) -> Result<(), Error> {
         let sql = timed!(
@@ -175,12 +175,12 @@ impl Inbox {
         let update = sqlx::query(sql)
             .bind(self.now())
             .bind(batch(&pnrs(cancellations))?);
-        update.execute(connection).await.map(|_| ())
+        update.execute(transaction).await.map(|_| ())
     }
 
     async fn mark_waiting(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         stored: &mut [Stored],
     ) -> Result<(), Error> {
         let sql = self.database.pick(
@@ -190,7 +190,7 @@ impl Inbox {
         let ids: Vec<_> = stored.iter().map(|row| row.event_id.as_str()).collect();
         let waiting: Vec<String> = sqlx::query_scalar(sql)
             .bind(batch(&ids)?)
-            .fetch_all(connection)
+            .fetch_all(transaction)
             .await?;
         let waiting: BTreeSet<_> = waiting.into_iter().collect();
         for row in stored {
@@ -207,7 +207,7 @@ impl Inbox {
     /// Whatever the database says; the transaction is then to be dropped.
     pub async fn reopen(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
     ) -> Result<Vec<Stored>, Error> {
         if arrivals.is_empty() {
@@ -224,8 +224,8 @@ impl Inbox {
         let update = sqlx::query_scalar(sql)
             .bind(self.now())
             .bind(batch(arrivals)?);
-        let reopened: Vec<String> = update.fetch_all(&mut *connection).await?;
-        let mut stored = self.store(connection, arrivals).await?;
+        let reopened: Vec<String> = update.fetch_all(&mut *transaction).await?;
+        let mut stored = self.store(transaction, arrivals).await?;
         stored.extend(reopened.into_iter().map(|event_id| Stored {
             event_id,
             place: Place::Reopened,

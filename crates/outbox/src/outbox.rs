@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use database::Error;
-use sqlx::AnyConnection;
+use database::{Error, WriteTransaction};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -194,7 +193,7 @@ impl Outbox {
     /// Whatever the database says.
     pub async fn insert(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         rows: Vec<OutboxRow>,
     ) -> Result<Handover, Error> {
         let handover = Handover {
@@ -204,7 +203,7 @@ impl Outbox {
         };
         if !handover.rows.is_empty() {
             let (rows, holder) = (&handover.rows, handover.holder);
-            self.store.insert(connection, rows, holder).await?;
+            self.store.insert(transaction, rows, holder).await?;
         }
         Ok(handover)
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bus::Published;
 use chassis::{SharedClock, chance};
 use chrono::{DateTime, Utc};
-use database::{Database, Error, batch, from_micros, micros};
+use database::{Database, Error, WriteTransaction, batch, from_micros, micros};
 use serde::{Deserialize, Serialize};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 /// A row to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -83,7 +83,7 @@ impl Store {
     /// Writes rows.
     pub(crate) async fn insert(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         rows: &[OutboxRow],
         holder: Holder,
     ) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl Store {
             Holder::Nobody => "",
         };
         let insert = sqlx::query(sql).bind(batch(rows)?).bind(owner);
-        insert.execute(connection).await.map(|_| ())
+        insert.execute(transaction).await.map(|_| ())
     }
 
     /// Holds, from now on for a lease, every row that carries this process's name.
@@ -137,7 +137,7 @@ impl Store {
         );
         let claim = sqlx::query(sql).bind(&self.owner).bind(i64::from(limit));
         let mut transaction = self.database.begin().await?;
-        let rows = claim.fetch_all(&mut *transaction).await?;
+        let rows = claim.fetch_all(&mut transaction).await?;
         transaction.commit().await?;
         let mut rows = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         rows.sort_by_key(|(seq, _)| *seq);
@@ -150,7 +150,7 @@ impl Store {
         let held = sqlx::query_scalar(sql)
             .bind(&self.owner)
             .bind(micros(before));
-        held.fetch_all(self.database.pool()).await
+        held.fetch_all(&self.database).await
     }
 
     /// Lets go of rows: anybody may take them after `delay`.
@@ -190,7 +190,7 @@ impl Store {
     pub(crate) async fn waiting(&self) -> Result<(i64, Option<DateTime<Utc>>), Error> {
         let sql = "select count(*), min(created_at) from outbox where published_at is null";
         let (count, oldest): (i64, Option<i64>) =
-            sqlx::query_as(sql).fetch_one(self.database.pool()).await?;
+            sqlx::query_as(sql).fetch_one(&self.database).await?;
         Ok((count, oldest.map(from_micros)))
     }
 
@@ -199,7 +199,7 @@ impl Store {
         query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>,
     ) -> Result<(), Error> {
         let mut transaction = self.database.begin().await?;
-        query.execute(&mut *transaction).await?;
+        query.execute(&mut transaction).await?;
         transaction.commit().await
     }
 }

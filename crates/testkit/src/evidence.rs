@@ -18,7 +18,7 @@ pub(crate) async fn events(database: &TestDatabase) -> Result<Vec<BookedEvent>> 
     let sql = "select event_id, record_key, event_type, version from outbox order by seq";
     let database = open(database).await?;
     let rows: Result<Vec<(String, String, String, i64)>, _> =
-        sqlx::query_as(sql).fetch_all(database.pool()).await;
+        sqlx::query_as(sql).fetch_all(&database).await;
     database.close().await;
     let rows = rows.context("could not read the outbox")?;
     let event = |(event_id, pnr, event_type, version): (String, String, String, i64)| {
@@ -36,7 +36,7 @@ pub(crate) async fn events(database: &TestDatabase) -> Result<Vec<BookedEvent>> 
 pub(crate) async fn rows(database: &TestDatabase, channel: Channel) -> Result<Vec<Row>> {
     let sql = "select event_id, state, topic, kafka_partition, kafka_offset from inbox";
     let database = open(database).await?;
-    let rows = sqlx::query_as(sql).fetch_all(database.pool()).await;
+    let rows = sqlx::query_as(sql).fetch_all(&database).await;
     database.close().await;
     let rows = rows.with_context(|| format!("could not read the inbox of {channel}"))?;
     let row = |(event_id, state, topic, partition, offset): (String, String, _, _, _)| {

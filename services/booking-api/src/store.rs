@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use chassis::Failure;
 use database::{Database, DatabaseSettings, Error, Schema, WriteTransaction, batch};
 use events::{BookingStatus, Pnr};
-use sqlx::AnyConnection;
 use sqlx::Row;
 
 pub(crate) use answers::{KeptAnswer, NewAnswer};
@@ -71,7 +70,7 @@ impl Store {
     pub(crate) async fn find(&self, pnr: &Pnr) -> Result<Option<Booking>, Error> {
         let row = sqlx::query(select!("where pnr = $1"))
             .bind(pnr.as_str())
-            .fetch_optional(self.database.pool())
+            .fetch_optional(&self.database)
             .await?;
         row.as_ref().map(read).transpose()
     }
@@ -99,14 +98,14 @@ impl Store {
             .bind(status),
         };
         let query = query.bind(before).bind(limit);
-        let rows = query.fetch_all(self.database.pool()).await?;
+        let rows = query.fetch_all(&self.database).await?;
         rows.iter().map(read).collect()
     }
 
     /// Reads bookings that nobody else changes before the transaction ends: PostgreSQL locks the rows, in one order for all; SQLite has one writer.
     pub(crate) async fn lock(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         pnrs: &[&str],
     ) -> Result<Vec<Booking>, Error> {
         if pnrs.is_empty() {
@@ -120,7 +119,7 @@ impl Store {
         );
         let rows = sqlx::query(sql)
             .bind(batch(pnrs)?)
-            .fetch_all(connection)
+            .fetch_all(transaction)
             .await?;
         rows.iter().map(read).collect()
     }
@@ -128,7 +127,7 @@ impl Store {
     /// Writes new bookings, and tells the numbers of those whose PNR was free.
     pub(crate) async fn insert(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         bookings: &[&NewBooking],
     ) -> Result<BTreeMap<String, i64>, Error> {
         let sql = self.database.pick(
@@ -145,7 +144,7 @@ impl Store {
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let inserted = sqlx::query(sql)
             .bind(batch(&rows)?)
-            .fetch_all(connection)
+            .fetch_all(transaction)
             .await?;
         let numbers = inserted
             .iter()
@@ -156,7 +155,7 @@ impl Store {
     /// Writes what may have changed of bookings that were locked.
     pub(crate) async fn update(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         bookings: &[&Booking],
     ) -> Result<(), Error> {
         if bookings.is_empty() {
@@ -172,7 +171,7 @@ impl Store {
         let rows = bookings.iter().map(|booking| BookingRow::of(booking));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let update = sqlx::query(sql).bind(batch(&rows)?);
-        update.execute(connection).await.map(|_| ())
+        update.execute(transaction).await.map(|_| ())
     }
 }
 

@@ -16,12 +16,12 @@ async fn a_committed_write_is_there_after_reopening() {
     let database = Database::open(&sqlite(&folder), 4, &[]).await.unwrap();
     let mut transaction = database.begin().await.unwrap();
     sqlx::query("create table t (n bigint)")
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .unwrap();
     sqlx::query("insert into t values ($1)")
         .bind(7_i64)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .unwrap();
     transaction.commit().await.unwrap();
@@ -29,7 +29,7 @@ async fn a_committed_write_is_there_after_reopening() {
 
     let database = Database::open(&sqlite(&folder), 4, &[]).await.unwrap();
     let n: i64 = sqlx::query_scalar("select n from t")
-        .fetch_one(database.pool())
+        .fetch_one(&database)
         .await
         .unwrap();
     assert_eq!(n, 7);
@@ -40,7 +40,7 @@ async fn writers_on_sqlite_take_turns() {
     let folder = TempDir::new().unwrap();
     let database = Database::open(&sqlite(&folder), 8, &[]).await.unwrap();
     sqlx::query("create table t (n bigint)")
-        .execute(database.pool())
+        .execute(&database)
         .await
         .unwrap();
     let writers = (0..32).map(|n: i64| {
@@ -48,7 +48,7 @@ async fn writers_on_sqlite_take_turns() {
         tokio::spawn(async move {
             let mut transaction = database.begin().await.unwrap();
             let insert = sqlx::query("insert into t values ($1)").bind(n);
-            insert.execute(&mut *transaction).await.unwrap();
+            insert.execute(&mut transaction).await.unwrap();
             transaction.commit().await.unwrap();
         })
     });
@@ -56,7 +56,7 @@ async fn writers_on_sqlite_take_turns() {
         writer.await.unwrap();
     }
     let count: i64 = sqlx::query_scalar("select count(*) from t")
-        .fetch_one(database.pool())
+        .fetch_one(&database)
         .await
         .unwrap();
     assert_eq!(count, 32);

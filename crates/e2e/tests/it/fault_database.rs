@@ -76,7 +76,7 @@ async fn databases_that_somebody_else_locks_lose_and_double_nothing() {
         // On SQLite whoever writes has the lock.
         let mut transaction = database.begin().await.unwrap();
         if database.dialect() == Dialect::Postgres {
-            sqlx::query(table).execute(&mut *transaction).await.unwrap();
+            sqlx::query(table).execute(&mut transaction).await.unwrap();
         }
         rivals.push((database, transaction));
     }
@@ -89,21 +89,21 @@ async fn databases_that_somebody_else_locks_lose_and_double_nothing() {
 /// Of PostgreSQL: how many transactions were ended because they waited for each other.
 async fn deadlocks(database: &Database) -> i64 {
     let sql = "select deadlocks from pg_stat_database where datname = current_database()";
-    let counted = sqlx::query_scalar(sql).fetch_one(database.pool());
+    let counted = sqlx::query_scalar(sql).fetch_one(database);
     counted.await.unwrap()
 }
 
 /// Locks a row of the inbox until the end of the transaction; `false` if it cannot be had.
 async fn lock(transaction: &mut WriteTransaction, seq: i64) -> bool {
     let sql = "update inbox set not_before = not_before where seq = $1";
-    let locked = sqlx::query(sql).bind(seq).execute(&mut **transaction).await;
+    let locked = sqlx::query(sql).bind(seq).execute(&mut *transaction).await;
     locked.is_ok()
 }
 
 /// Which session a transaction is of.
 async fn session_of(transaction: &mut WriteTransaction) -> i32 {
     let pid = sqlx::query_scalar("select pg_backend_pid()");
-    pid.fetch_one(&mut **transaction).await.unwrap()
+    pid.fetch_one(&mut *transaction).await.unwrap()
 }
 
 /// Waits a little for somebody to wait for a session.
@@ -111,7 +111,7 @@ async fn is_waited_for(database: &Database, session: i32) -> bool {
     let sql = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
     for _ in 0..50 {
         let waiting = sqlx::query_scalar(sql).bind(session);
-        let waiting: i64 = waiting.fetch_one(database.pool()).await.unwrap();
+        let waiting: i64 = waiting.fetch_one(database).await.unwrap();
         if waiting > 0 {
             return true;
         }
@@ -123,10 +123,7 @@ async fn is_waited_for(database: &Database, session: i32) -> bool {
 /// Holds one outcome up until many wait behind it; when they are written together, in the order they came, takes their rows from the other end.
 async fn cross(database: &Database) {
     let sql = "select seq from inbox where state = 'CLAIMED' order by seq";
-    let claimed: Vec<i64> = sqlx::query_scalar(sql)
-        .fetch_all(database.pool())
-        .await
-        .unwrap();
+    let claimed: Vec<i64> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
     let [first, between @ .., last] = claimed.as_slice() else {
         return;
     };
@@ -135,7 +132,7 @@ async fn cross(database: &Database) {
     let mut opponent = database.begin().await.unwrap();
     // The program is to find the deadlock, which it does after a second.
     let patience = "set local deadlock_timeout = '20s'";
-    let patience = sqlx::query(patience).execute(&mut *opponent).await;
+    let patience = sqlx::query(patience).execute(&mut opponent).await;
     patience.unwrap();
     lock(&mut opponent, *last).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -198,7 +195,7 @@ async fn a_booking_that_commits_after_later_ones_is_told_too() {
         .bind(event["eventId"].as_str().unwrap())
         .bind(pnr)
         .bind(event.to_string());
-    let early: i64 = insert.fetch_one(&mut *long).await.unwrap();
+    let early: i64 = insert.fetch_one(&mut long).await.unwrap();
 
     for _ in 0..20 {
         let later = book(&system, &sample_request()).await;
@@ -207,7 +204,7 @@ async fn a_booking_that_commits_after_later_ones_is_told_too() {
         }
     }
     let newest: i64 = sqlx::query_scalar("select max(seq) from outbox")
-        .fetch_one(database.pool())
+        .fetch_one(&database)
         .await
         .unwrap();
     assert!(newest > early, "the others took later numbers");

@@ -6,25 +6,14 @@ use testkit::{Link, Proxy, System, full_length};
 
 use crate::under_load::UnderLoad;
 
-/// What lies behind a link.
-#[derive(Clone, Copy, PartialEq)]
-enum Behind {
-    /// Kafka, the providers, and the databases where they have servers.
-    Everything,
-    /// Not the databases: their statements have no time limit on our side, so that they notice no silence.
-    KafkaAndProviders,
-}
-
-/// The system behind links.
-async fn linked(behind: Behind) -> (System, Vec<Proxy>) {
+/// The system with links to Kafka, the providers, and the databases where they have servers.
+async fn linked() -> (System, Vec<Proxy>) {
     let builder = System::builder().with("PROVIDER_TIMEOUT", "2s");
     let mut system = builder.start_without_programs().await.unwrap();
     let mut links = system.link_kafka().await.unwrap();
     links.extend(system.link_providers().await.unwrap());
-    if behind == Behind::Everything {
-        for name in System::PROGRAMS {
-            links.extend(system.link_database(name).await.unwrap());
-        }
+    for name in System::PROGRAMS {
+        links.extend(system.link_database(name).await.unwrap());
     }
     // librdkafka notices a silent broker after a minute by default.
     let properties = system.broker().properties();
@@ -37,9 +26,9 @@ async fn linked(behind: Behind) -> (System, Vec<Proxy>) {
 }
 
 /// What the providers' timeouts and silences leave unknown may be told twice; everything else holds.
-async fn through(link: Link, behind: Behind, short_seconds: u64) -> crate::under_load::Ended {
+async fn through(link: Link, short_seconds: u64) -> crate::under_load::Ended {
     let seconds = if full_length() { 60 } else { short_seconds };
-    let (system, links) = linked(behind).await;
+    let (system, links) = linked().await;
     let run = UnderLoad::start(system, 20).await;
     run.go_on(Duration::from_secs(2)).await;
     for one in &links {
@@ -56,31 +45,26 @@ async fn through(link: Link, behind: Behind, short_seconds: u64) -> crate::under
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_trip_of_200_ms_everywhere_loses_and_doubles_nothing() {
-    let ended = through(
-        Link::Slow(Duration::from_millis(100)),
-        Behind::Everything,
-        8,
-    )
-    .await;
+    let ended = through(Link::Slow(Duration::from_millis(100)), 8).await;
     assert!(ended.verdict.is_clean(), "{}", ended.verdict);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_packet_in_twenty_late_everywhere_loses_and_doubles_nothing() {
-    let ended = through(Link::Lossy(5), Behind::Everything, 8).await;
+    let ended = through(Link::Lossy(5), 8).await;
     assert!(ended.verdict.is_clean(), "{}", ended.verdict);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_cut_everywhere_are_made_again_and_nothing_is_lost() {
-    let ended = through(Link::Cut, Behind::Everything, 5).await;
+    let ended = through(Link::Cut, 5).await;
     let verdict = &ended.verdict;
     assert!(verdict.is_clean_but_for_copies(), "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_to_kafka_and_providers_that_fall_silent_are_made_again_and_nothing_is_lost() {
-    let ended = through(Link::HalfOpen, Behind::KafkaAndProviders, 5).await;
+async fn connections_that_fall_silent_everywhere_are_made_again_and_nothing_is_lost() {
+    let ended = through(Link::HalfOpen, 5).await;
     let verdict = &ended.verdict;
     assert!(verdict.is_clean_but_for_copies(), "{verdict}");
 }

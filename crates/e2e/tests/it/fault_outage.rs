@@ -1,8 +1,11 @@
 //! Providers that are away, limit, or take messages without a word.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use events::Channel;
+use chassis::{Clock as _, SystemClock};
+use chrono::{DateTime, Utc};
+use events::{Channel, EventType};
 use reqwest::Client;
 use sandbox::{Effect, Filter, Provider, Rule, SmtpStage};
 use testkit::{System, eventually, eventually_within, full_length};
@@ -74,28 +77,61 @@ async fn under(rules: Vec<Rule>, span: Duration, what: &str) -> Ended {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_every_provider_dead_letters_nothing_and_is_probed_not_stormed() {
-    let run = UnderLoad::start(system().await, 20).await;
+    // In ten minutes of the default settings: after 5, 10, 20 and 40 s, then each minute.
+    let (system, settle, span, probes) = if full_length() {
+        (System::builder().start().await.unwrap(), 10, 590, 9..=13)
+    } else {
+        // Longer than eight attempts with waits of at most two seconds last.
+        (system().await, 14, 5, 1..=10)
+    };
+    let run = UnderLoad::start(system, 20).await;
     let outage = everywhere(503, 20500, "451 4.3.0 not now");
     run.system.faults().replace(outage).unwrap();
-    // Longer than eight attempts with waits of at most two seconds last.
-    run.go_on(seconds(14, 600)).await;
+    run.go_on(Duration::from_secs(settle)).await;
     let before = hits(&run.system);
-    run.go_on(Duration::from_secs(5)).await;
+    run.go_on(Duration::from_secs(span)).await;
     let after = hits(&run.system);
     for (before, after) in before.iter().zip(&after) {
         let asked = after - before;
-        assert!(
-            (1..=10).contains(&asked),
-            "{asked} probes in 5 s with a breaker that opens for 1 s at first"
-        );
+        println!("{asked} probes in {span} s");
+        assert!(probes.contains(&asked), "{asked} probes in {span} s");
     }
     for name in ["email-notifier", "sms-notifier", "whatsapp-notifier"] {
         let open = metric(&run.system, name, "notifier_breaker_state").await;
         assert!(open > 0, "{name} does not know of the outage");
     }
-    run.system.faults().replace(Vec::new()).unwrap();
-    let ended = run.finish_clean("an outage of every provider").await;
+    let calm = run.calm().await;
+    // What was booked last reaches the inboxes.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let back = SystemClock.now();
+    calm.system.faults().replace(Vec::new()).unwrap();
+    let ended = calm.judge("an outage of every provider").await;
+    assert!(ended.verdict.is_clean(), "{}", ended.verdict);
     assert_eq!(ended.verdict.untold.get("dead"), None, "{}", ended.verdict);
+    assert_newest_only(&ended.system, back);
+}
+
+/// What was told after the return: of no PNR both that it is confirmed and that it is cancelled.
+fn assert_newest_only(system: &System, back: DateTime<Utc>) {
+    let messages = system.ledger().messages(&Filter::default());
+    let late = messages.iter().filter(|one| one.accepted_at >= back);
+    let mut told = BTreeMap::<_, BTreeSet<_>>::new();
+    for one in late.clone() {
+        let of = told.entry((one.provider.channel().as_str(), one.pnr.clone()));
+        of.or_default().insert(one.event_type);
+    }
+    let both = [EventType::BookingConfirmed, EventType::BookingCancelled].map(Some);
+    let both = BTreeSet::from(both);
+    let twice: Vec<_> = told
+        .iter()
+        .filter(|(_, told)| both.is_subset(told))
+        .collect();
+    assert!(twice.is_empty(), "told what was no longer true: {twice:?}");
+    let last = late.map(|one| one.accepted_at - back).max().unwrap();
+    println!(
+        "{} PNRs were told after the return, the last one {last} later",
+        told.len()
+    );
 }
 
 /// Nobody else's failures open the circuit for it.

@@ -13,7 +13,7 @@ pub(crate) async fn session(system: &System, name: &str) -> Database {
 pub(crate) async fn state(system: &System, name: &str, event_id: &str) -> Option<String> {
     let database = session(system, name).await;
     let query = sqlx::query_scalar("select state from inbox where event_id = $1");
-    let state = query.bind(event_id).fetch_optional(database.pool()).await;
+    let state = query.bind(event_id).fetch_optional(&database).await;
     database.close().await;
     state.unwrap()
 }
@@ -22,7 +22,7 @@ pub(crate) async fn state(system: &System, name: &str, event_id: &str) -> Option
 pub(crate) async fn count_in_state(system: &System, name: &str, state: &str) -> i64 {
     let database = session(system, name).await;
     let query = sqlx::query_scalar("select count(*) from inbox where state = $1");
-    let count = query.bind(state).fetch_one(database.pool()).await;
+    let count = query.bind(state).fetch_one(&database).await;
     database.close().await;
     count.unwrap()
 }

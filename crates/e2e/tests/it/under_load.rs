@@ -19,6 +19,12 @@ pub(crate) struct UnderLoad {
     load: Load,
 }
 
+/// A system after its load.
+pub(crate) struct Calm {
+    pub(crate) system: System,
+    report: LoadReport,
+}
+
 /// How it ended.
 pub(crate) struct Ended {
     pub(crate) system: System,
@@ -63,9 +69,31 @@ impl UnderLoad {
         self.start_again(name).await;
     }
 
-    /// Ends the load, waits until everything is told, and judges. No client saw anything but 503 and broken connections.
+    /// Ends the load.
+    pub(crate) async fn calm(self) -> Calm {
+        Calm {
+            system: self.system,
+            report: self.load.finish().await,
+        }
+    }
+
+    /// Ends the load, and judges as [`Calm::judge`].
     pub(crate) async fn finish(self, what: &str) -> Ended {
-        let report = self.load.finish().await;
+        self.calm().await.judge(what).await
+    }
+
+    /// As [`UnderLoad::finish`], and every letter is zero.
+    pub(crate) async fn finish_clean(self, what: &str) -> Ended {
+        let ended = self.finish(what).await;
+        assert!(ended.verdict.is_clean(), "{what}: {}", ended.verdict);
+        ended
+    }
+}
+
+impl Calm {
+    /// Waits until everything is told, and judges. No client saw anything but 503 and broken connections.
+    pub(crate) async fn judge(self, what: &str) -> Ended {
+        let report = self.report;
         let quiet = if full_length() { FULL_QUIET } else { QUIET };
         let verdict = self.system.judge(&report.booked, quiet).await.unwrap();
         println!(
@@ -79,12 +107,5 @@ impl UnderLoad {
             report,
             verdict,
         }
-    }
-
-    /// As [`UnderLoad::finish`], and every letter is zero.
-    pub(crate) async fn finish_clean(self, what: &str) -> Ended {
-        let ended = self.finish(what).await;
-        assert!(ended.verdict.is_clean(), "{what}: {}", ended.verdict);
-        ended
     }
 }

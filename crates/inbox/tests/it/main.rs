@@ -472,7 +472,7 @@ async fn every_outcome_is_written_as_its_state() {
         fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
         fixture.finish("a", outcome.clone()).await;
         let state: String = sqlx::query_scalar("select state from inbox")
-            .fetch_one(fixture.database.pool())
+            .fetch_one(&fixture.database)
             .await
             .unwrap();
         assert_eq!(state, expected, "{outcome:?}");

@@ -69,10 +69,7 @@ impl Drop for World {
 impl World {
     async fn new(fixture: Fixture, seed: u64) -> Self {
         let sql = "delete from inbox";
-        sqlx::query(sql)
-            .execute(fixture.database.pool())
-            .await
-            .unwrap();
+        sqlx::query(sql).execute(&fixture.database).await.unwrap();
         let mut world = Self {
             fixture: Some(fixture),
             random: fastrand::Rng::with_seed(seed),
@@ -192,7 +189,7 @@ impl World {
     async fn one_in_flight_for_each_pnr(&self) {
         let sql = "select count(*) from (select pnr from inbox where state = 'CLAIMED' group by pnr having count(*) > 1) as doubled";
         let doubled: i64 = sqlx::query_scalar(sql)
-            .fetch_one(self.fixture().database.pool())
+            .fetch_one(&self.fixture().database)
             .await
             .unwrap();
         assert_eq!(doubled, 0, "two messages of one PNR in flight");
@@ -351,7 +348,7 @@ impl World {
         let freed = self.fixture().inbox.recover().await.unwrap();
         let sql = "select event_id from inbox where unsure_of is not null";
         let unsure: Vec<String> = sqlx::query_scalar(sql)
-            .fetch_all(self.fixture().database.pool())
+            .fetch_all(&self.fixture().database)
             .await
             .unwrap();
         self.suspected.extend(unsure);
@@ -386,7 +383,7 @@ impl World {
     async fn judge(&self) {
         let sql = "select event_id, state from inbox";
         let rows: Vec<(String, String)> = sqlx::query_as(sql)
-            .fetch_all(self.fixture().database.pool())
+            .fetch_all(&self.fixture().database)
             .await
             .unwrap();
         assert_eq!(rows.len(), self.versions.len(), "events without a row");

@@ -52,7 +52,7 @@ impl Fixture {
     async fn unpublished(&self) -> i64 {
         let sql = "select count(*) from outbox where published_at is null";
         sqlx::query_scalar(sql)
-            .fetch_one(self.database.pool())
+            .fetch_one(&self.database)
             .await
             .unwrap()
     }
@@ -87,10 +87,7 @@ fn row(id: &str, version: i64) -> OutboxRow {
 
 async fn offsets(database: &Database) -> Vec<(i64, i64)> {
     let sql = "select version, kafka_offset from outbox order by version";
-    sqlx::query_as(sql)
-        .fetch_all(database.pool())
-        .await
-        .unwrap()
+    sqlx::query_as(sql).fetch_all(database).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +135,7 @@ async fn a_rolled_back_row_is_never_published() {
     drop(transaction);
     let sql = "select count(*) from outbox";
     let rows: i64 = sqlx::query_scalar(sql)
-        .fetch_one(fixture.database.pool())
+        .fetch_one(&fixture.database)
         .await
         .unwrap();
     assert_eq!(rows, 0);
@@ -193,7 +190,7 @@ async fn write_unconfirmed(fixture: &Fixture, outbox: &Outbox) -> (String, outbo
         outbox.hand_over(handover);
         let sql = "select owner from outbox order by seq desc limit 1";
         let owner: String = sqlx::query_scalar(sql)
-            .fetch_one(fixture.database.pool())
+            .fetch_one(&fixture.database)
             .await
             .unwrap();
         (!owner.is_empty()).then_some(())
@@ -216,13 +213,13 @@ async fn a_row_whose_commit_was_not_confirmed_is_published_also_while_the_proces
     let running = tokio::spawn(relay.run(shutdown.clone()));
     let (event_id, unconfirmed) = write_unconfirmed(&fixture, &outbox).await;
     // The database fails just when the relay would let go of the row.
-    let pool = fixture.database.pool();
+    let database = &fixture.database;
     let away = sqlx::query("alter table outbox rename to outbox_away");
-    away.execute(pool).await.unwrap();
+    away.execute(database).await.unwrap();
     drop(unconfirmed);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let back = sqlx::query("alter table outbox_away rename to outbox");
-    back.execute(pool).await.unwrap();
+    back.execute(database).await.unwrap();
     eventually("publication of the unconfirmed row", async || {
         // Which keeps the lease of the relay, and so the row in its name.
         let handover = fixture.write(&outbox, vec![row("busy", 1)]).await;
@@ -230,7 +227,7 @@ async fn a_row_whose_commit_was_not_confirmed_is_published_also_while_the_proces
         let sql = "select published_at from outbox where event_id = $1";
         let published: Option<i64> = sqlx::query_scalar(sql)
             .bind(&event_id)
-            .fetch_one(fixture.database.pool())
+            .fetch_one(&fixture.database)
             .await
             .unwrap();
         published

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use database::{Error, batch, micros};
+use database::{Error, WriteTransaction, batch, micros};
 use serde::{Serialize, Serializer};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 use crate::answer::Answer;
 use crate::idempotency::{Claim, KEPT};
@@ -54,7 +54,7 @@ impl Store {
     /// The answers kept for keys, by scope key.
     pub(crate) async fn kept_answers(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         scope_keys: &[&str],
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<String, KeptAnswer>, Error> {
@@ -66,14 +66,14 @@ impl Store {
             "select scope_key, fingerprint, answer from idempotency where created_at >= $2 and scope_key in (select value from json_each($1))",
         );
         let query = sqlx::query(sql).bind(batch(scope_keys)?).bind(too_old(now));
-        let rows = query.fetch_all(connection).await?;
+        let rows = query.fetch_all(transaction).await?;
         rows.iter().map(read).collect()
     }
 
     /// Keeps answers, and tells whether every key was free: if not, another process answered first.
     pub(crate) async fn keep_answers(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         answers: &[NewAnswer<'_>],
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
@@ -94,7 +94,7 @@ impl Store {
             .bind(batch(answers)?)
             .bind(micros(now))
             .bind(too_old(now));
-        let kept = insert.execute(connection).await?.rows_affected();
+        let kept = insert.execute(transaction).await?.rows_affected();
         Ok(usize::try_from(kept) == Ok(answers.len()))
     }
 
@@ -105,7 +105,7 @@ impl Store {
         loop {
             let mut transaction = self.begin().await?;
             let delete = sqlx::query(sql).bind(too_old(now)).bind(FORGOTTEN_AT_ONCE);
-            let rows = delete.execute(&mut *transaction).await?.rows_affected();
+            let rows = delete.execute(&mut transaction).await?.rows_affected();
             transaction.commit().await?;
             forgotten += rows;
             if rows == 0 {

@@ -78,7 +78,7 @@ impl Store {
         let rows: Vec<_> = steps.iter().map(StepRow::of).collect();
         let mut transaction = self.begin().await?;
         let insert = sqlx::query(sql).bind(batch(&rows)?);
-        let kept = insert.execute(&mut *transaction).await?.rows_affected();
+        let kept = insert.execute(&mut transaction).await?.rows_affected();
         transaction.commit().await?;
         Ok(kept)
     }
@@ -89,7 +89,7 @@ impl Store {
              from notification_step where pnr = $1 order by kafka_partition, kafka_offset";
         let rows = sqlx::query(sql)
             .bind(pnr.as_str())
-            .fetch_all(self.database.pool())
+            .fetch_all(&self.database)
             .await?;
         rows.iter().map(read).collect()
     }

@@ -1,10 +1,10 @@
 //! What was told of a booking, and what changed without being told.
 
-use database::{Error, batch, from_micros, micros};
+use database::{Error, WriteTransaction, batch, from_micros, micros};
 use events::Pnr;
 use serde::Serialize;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 use crate::booking::Booking;
 use crate::store::Store;
@@ -23,7 +23,7 @@ impl Store {
     /// Notes changes of the payment that no event tells of: the bookings as they were right after each.
     pub(crate) async fn note_quiet_changes(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         changed: &[&Booking],
     ) -> Result<(), Error> {
         if changed.is_empty() {
@@ -45,7 +45,7 @@ impl Store {
         });
         let rows: Vec<_> = rows.collect();
         let insert = sqlx::query(sql).bind(batch(&rows)?);
-        insert.execute(connection).await.map(|_| ())
+        insert.execute(transaction).await.map(|_| ())
     }
 
     /// All that is known of a booking's past; none of a PNR that was never booked here, whatever others wrote of it.
@@ -68,7 +68,7 @@ impl Store {
         let sql = "select version, payment_status, changed_at from quiet_change where pnr = $1 order by version";
         let rows = sqlx::query(sql)
             .bind(pnr.as_str())
-            .fetch_all(self.database.pool())
+            .fetch_all(&self.database)
             .await?;
         let read = |row: &AnyRow| {
             Ok(QuietChange {
@@ -86,7 +86,7 @@ impl Store {
              from outbox where record_key = $1 order by version";
         let rows = sqlx::query(sql)
             .bind(pnr.as_str())
-            .fetch_all(self.database.pool())
+            .fetch_all(&self.database)
             .await?;
         rows.iter().map(read).collect()
     }

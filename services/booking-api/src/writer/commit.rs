@@ -1,9 +1,8 @@
 //! One batch, one transaction.
 
 use chrono::{DateTime, Utc};
-use database::Error;
+use database::{Error, WriteTransaction};
 use outbox::OutboxRow;
-use sqlx::AnyConnection;
 use tracing::info;
 
 use crate::answer::Answer;
@@ -16,7 +15,7 @@ use crate::writer::{Reply, Submission, Task, Writer};
 /// How often taken PNRs are replaced; of 9 billion, one taken is already rare.
 const PNR_TRIES: u32 = 10;
 
-/// Nothing of the batch was written, or, if the connection broke at the commit, it is unknown.
+/// Nothing of the batch was written, or, if the transaction broke at the commit, it is unknown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommitError {
     #[error("another process answered a key of this batch")]
@@ -65,26 +64,26 @@ impl Writer {
     /// Keys before bookings: no writer waits for a row while it holds one that another waits for.
     async fn load(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         submissions: &[Submission],
         now: DateTime<Utc>,
     ) -> Result<Desk, Error> {
         let claims = submissions.iter().filter_map(|one| one.claim.as_ref());
         let keys: Vec<_> = claims.map(|claim| claim.scope_key.as_str()).collect();
-        let kept = self.store.kept_answers(connection, &keys, now).await?;
+        let kept = self.store.kept_answers(transaction, &keys, now).await?;
         let pnrs = submissions.iter().filter_map(|one| match &one.task {
             Task::Create(_) => None,
             Task::Change { pnr, .. } => Some(pnr.as_str()),
         });
         let pnrs: Vec<_> = pnrs.collect();
-        let bookings = self.store.lock(connection, &pnrs).await?;
+        let bookings = self.store.lock(transaction, &pnrs).await?;
         Ok(Desk::new(bookings, kept, now))
     }
 
     /// Writes the new bookings, giving another PNR to each whose own is taken.
     async fn number(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut WriteTransaction,
         mut verdicts: Vec<Verdict>,
     ) -> Result<Vec<Verdict>, CommitError> {
         for _ in 0..PNR_TRIES {
@@ -92,7 +91,7 @@ impl Writer {
             if waiting.is_empty() {
                 return Ok(verdicts);
             }
-            let mut numbers = self.store.insert(connection, &waiting).await?;
+            let mut numbers = self.store.insert(transaction, &waiting).await?;
             let numbered = verdicts.into_iter();
             let numbered = numbered.map(|verdict| verdict.numbered(&mut numbers, &self.pnrs));
             verdicts = numbered.collect();

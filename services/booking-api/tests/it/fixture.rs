@@ -249,23 +249,20 @@ impl TestApi {
 
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let database = self.look().await;
-        sqlx::query_scalar(sql)
-            .fetch_one(database.pool())
-            .await
-            .unwrap()
+        sqlx::query_scalar(sql).fetch_one(&database).await.unwrap()
     }
 
     /// Runs a statement behind the service's back.
     pub(crate) async fn meddle(&self, sql: &'static str) {
         let mut transaction = self.look().await.begin().await.unwrap();
-        sqlx::query(sql).execute(&mut *transaction).await.unwrap();
+        sqlx::query(sql).execute(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
     pub(crate) async fn outbox(&self) -> Vec<OutboxRow> {
         let database = self.look().await;
         let sql = "select topic, record_key, version, payload, headers from outbox order by seq";
-        let rows = sqlx::query(sql).fetch_all(database.pool()).await.unwrap();
+        let rows = sqlx::query(sql).fetch_all(&database).await.unwrap();
         let read = |row: &sqlx::any::AnyRow| OutboxRow {
             topic: row.get("topic"),
             key: row.get("record_key"),
@@ -291,7 +288,7 @@ impl TestApi {
         let database = self.look().await;
         let mut transaction = database.begin().await.unwrap();
         if database.dialect() == Dialect::Postgres {
-            sqlx::query(lock).execute(&mut *transaction).await.unwrap();
+            sqlx::query(lock).execute(&mut transaction).await.unwrap();
         }
         transaction
     }
