@@ -224,7 +224,9 @@ fn config(settings: &KafkaSettings, subscription: &Subscription) -> ClientConfig
         // The poll thread never works, so it is never late; a broker that falls silent in the middle of a join is noticed after this.
         .set("max.poll.interval.ms", "45000")
         .set("queued.min.messages", "1000")
-        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.max.messages.kbytes", "1024")
+        // As it comes, compressed: of a backlog of like records a default fetch (1 MiB of each partition) is ten times that in memory. A larger record is fetched all the same.
+        .set("fetch.message.max.bytes", "262144")
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.min.bytes", "1")
