@@ -172,13 +172,24 @@ impl Program {
     /// # Errors
     /// If it cannot be asked after.
     pub fn peak_memory_bytes(&self) -> Result<u64> {
+        // proc(5): `VmHWM:     1234 kB`, kB being 1,024 bytes.
+        Ok(self.status("VmHWM")? * 1024)
+    }
+
+    /// How many threads it has.
+    ///
+    /// # Errors
+    /// If it cannot be asked after.
+    pub fn threads(&self) -> Result<u64> {
+        self.status("Threads")
+    }
+
+    fn status(&self, field: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.context("could not ask after the process")?;
-        // proc(5): `VmHWM:     1234 kB`, kB being 1,024 bytes.
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-        let kibibytes: u64 = peak.context("no VmHWM")?.trim().parse()?;
-        Ok(kibibytes * 1024)
+        let named = |line: &str| Some(line.strip_prefix(field)?.strip_prefix(':')?.to_owned());
+        let value = status.lines().find_map(named).context("no such field")?;
+        Ok(value.trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Waits until it ends by itself.

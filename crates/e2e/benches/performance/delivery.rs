@@ -1,0 +1,55 @@
+//! The busiest minute: 530 bookings a second, and every message of theirs.
+
+use serde_json::Value;
+use testkit::System;
+
+use crate::load::{load, number};
+
+pub(crate) async fn measure() {
+    for rate in [100, 250, 530] {
+        let system = System::builder().start().await.unwrap();
+        let plan =
+            format!("--rate {rate} --warm-up 5s --duration 60s --pay 40 --cancel 10 --settle 2m");
+        let report = load(&system, &plan).await;
+        println!("\n## {rate} bookings a second, open loop, all channels\n");
+        println!("| what | count | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|");
+        for request in report["requests"].as_array().unwrap() {
+            row(
+                &format!("request: {}", text(&request["eventType"])),
+                request,
+            );
+        }
+        for message in report["messages"].as_array().unwrap() {
+            let (channel, event) = (&message["channel"], &message["eventType"]);
+            row(
+                &format!("message: {} {}", text(channel), text(event)),
+                message,
+            );
+            assert_eq!(message["missing"], 0, "{message}");
+            assert_eq!(message["again"], 0, "{message}");
+        }
+        for stage in report["stages"].as_array().unwrap() {
+            println!("| stage: {stage} |");
+        }
+        println!("\n| program | resident MiB at most |\n|---|---|");
+        for name in System::PROGRAMS {
+            let peak = system.program(name).unwrap().peak_memory_bytes().unwrap();
+            println!("| {name} | {} |", peak >> 20);
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn row(name: &str, of: &Value) {
+    let millis = &of["millis"];
+    println!(
+        "| {name} | {} | {} | {} | {} |",
+        millis["count"],
+        number(&millis["p50"]),
+        number(&millis["p99"]),
+        number(&millis["max"])
+    );
+}
