@@ -291,7 +291,6 @@ impl Relay {
     async fn catch_up(&mut self) {
         // With no room for more, the next tick looks again.
         if self.shared.has_unclaimed() && self.in_flight.len() < IN_FLIGHT_LIMIT {
-            self.hold().await;
             self.sweep().await;
         }
     }
@@ -335,7 +334,7 @@ impl Relay {
             return;
         }
         debug!(rows = rows.len(), "publishing rows from the database");
-        // Rows claimed in our name are ours only while we hold the lease.
+        // The claim may have taken a good part of the lease.
         self.hold().await;
         for row in rows {
             self.publish(row);

@@ -119,8 +119,14 @@ impl Store {
         .await
     }
 
-    /// Takes rows nobody holds, oldest first.
+    /// Takes rows nobody holds, oldest first. The lease comes first: rows in our name are ours only while we hold it, and no other relay may see the one before the other.
     pub(crate) async fn claim(&self, limit: u16) -> Result<Vec<OutboxRow>, Error> {
+        let sql = "select 1 from outbox where published_at is null limit 1";
+        let unpublished = sqlx::query(sql).fetch_optional(&self.database).await?;
+        if unpublished.is_none() {
+            return Ok(Vec::new());
+        }
+        self.hold().await?;
         let sql = self.database.pick(
             "update outbox set owner = $1
              where seq in (
