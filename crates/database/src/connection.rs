@@ -11,11 +11,14 @@ use sqlx::migrate::{Migrate, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Error, Executor, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::patience::in_time;
+use crate::patience::Patience;
 use crate::{DatabaseSettings, Dialect};
 
 /// How long a connection may take to be had, at the start and under load.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for longer is asked whether it still lives before it is used.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// A process that stops or vanishes inside a transaction must not stop the others.
 ///
@@ -35,6 +38,7 @@ pub struct Database {
     pool: AnyPool,
     dialect: Dialect,
     writer: Option<Arc<Mutex<()>>>,
+    pub(crate) patience: Patience,
 }
 
 /// The tables of one crate.
@@ -52,6 +56,7 @@ pub struct Schema {
 #[derive(Debug)]
 pub struct WriteTransaction {
     pub(crate) transaction: Transaction<'static, Any>,
+    pub(crate) patience: Patience,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -90,11 +95,16 @@ impl Database {
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|error| unusable(error.to_string()))?
             .disable_statement_logging();
+        let patience = Patience::default();
+        let suspicions = patience.clone();
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
-            .after_release(|connection, _| Box::pin(is_usable(connection)))
+            // A connection in steady use shows by itself when it is broken; asking it each time was a third of the server's work.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| Box::pin(is_alive(connection, meta.idle_for)))
+            .after_release(move |connection, _| Box::pin(is_usable(connection, suspicions.clone())))
             .connect_with(options)
             .await
             .map_err(|error| unavailable(&error))?;
@@ -103,6 +113,7 @@ impl Database {
             pool,
             dialect,
             writer,
+            patience,
         })
     }
 
@@ -126,9 +137,11 @@ impl Database {
             None => None,
         };
         let begin = self.dialect.pick("begin", "begin immediate");
-        let transaction = in_time(self.pool.begin_with(begin)).await?;
+        let beginning = self.pool.begin_with(begin);
+        let transaction = self.patience.in_time(beginning).await?;
         Ok(WriteTransaction {
             transaction,
+            patience: self.patience.clone(),
             _turn: turn,
         })
     }
@@ -167,7 +180,7 @@ impl WriteTransaction {
     /// # Errors
     /// Whatever the database says; then nothing was written, or, if the connection broke, it is unknown whether it was.
     pub async fn commit(self) -> Result<(), Error> {
-        in_time(self.transaction.commit()).await
+        self.patience.in_time(self.transaction.commit()).await
     }
 }
 
@@ -183,12 +196,24 @@ fn unavailable(error: &Error) -> Failure {
     }
 }
 
+/// A broken one is an error; the pool then takes another.
+async fn is_alive(connection: &mut AnyConnection, idle: Duration) -> Result<bool, Error> {
+    if idle > RESTED {
+        connection.ping().await?;
+    }
+    Ok(true)
+}
+
 /// Whether a connection may go back to the pool: not one that fell silent, nor one whose transaction a full disk undid behind the driver's back, which then takes no other.
-async fn is_usable(connection: &mut AnyConnection) -> Result<bool, Error> {
+async fn is_usable(connection: &mut AnyConnection, patience: Patience) -> Result<bool, Error> {
     if connection.is_in_transaction() {
         return Ok(false);
     }
-    in_time(connection.ping()).await.map(|()| true)
+    if patience.is_suspicious() {
+        // The pool itself would wait for it without end.
+        patience.in_time(connection.ping()).await?;
+    }
+    Ok(true)
 }
 
 /// Makes the folder of the file, and lets the file be made.

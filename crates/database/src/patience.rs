@@ -1,7 +1,8 @@
 //! A limit of time on our side, for a database that falls silent without closing: then no limit of its own helps.
 
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -14,29 +15,55 @@ use crate::{Database, WriteTransaction};
 /// Longer than the server's own limit for a statement (10 s), so that where it can answer it does.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What came in time, or [`Error::Io`].
-pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| silence())
-}
+/// How long after a silence connections are asked whether they still live before they are used again: they all fell silent together, and are given back within this.
+const SUSPICION: Duration = Duration::from_mins(1);
 
-fn silence<T>() -> Result<T, Error> {
-    let problem = format!("the database said nothing for {PATIENCE:?}");
-    Err(Error::Io(std::io::Error::new(ErrorKind::TimedOut, problem)))
+/// The limit, and when it was last reached. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Patience(Arc<Mutex<Option<Instant>>>);
+
+impl Patience {
+    /// What came in time, or [`Error::Io`].
+    pub(crate) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match timeout(PATIENCE, work).await {
+            Ok(result) => result,
+            Err(_) => Err(self.silence()),
+        }
+    }
+
+    /// Each step in time; a late one ends the stream with an error.
+    fn each_in_time(self, steps: Steps<'_>) -> Steps<'_> {
+        let in_time = stream::unfold(Some((self, steps)), async |state| {
+            let (patience, mut steps) = state?;
+            match timeout(PATIENCE, steps.next()).await {
+                Ok(step) => Some((step?, Some((patience, steps)))),
+                Err(_) => Some((Err(patience.silence()), None)),
+            }
+        });
+        in_time.boxed()
+    }
+
+    /// Whether the database fell silent lately.
+    pub(crate) fn is_suspicious(&self) -> bool {
+        let last = *self.lock();
+        last.is_some_and(|last| last.elapsed() < SUSPICION)
+    }
+
+    fn silence(&self) -> Error {
+        *self.lock() = Some(Instant::now());
+        let problem = format!("the database said nothing for {PATIENCE:?}");
+        Error::Io(std::io::Error::new(ErrorKind::TimedOut, problem))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 type Steps<'e> = BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, Error>>;
-
-/// Each step in time; a late one ends the stream with an error.
-fn each_in_time(steps: Steps<'_>) -> Steps<'_> {
-    let in_time = stream::unfold(Some(steps), async |steps| {
-        let mut steps = steps?;
-        match timeout(PATIENCE, steps.next()).await {
-            Ok(step) => Some((step?, Some(steps))),
-            Err(_) => Some((silence(), None)),
-        }
-    });
-    in_time.boxed()
-}
 
 /// Runs statements on whatever executor it is given, each in time.
 macro_rules! executor_in_time {
@@ -49,7 +76,8 @@ macro_rules! executor_in_time {
                 $life: 'e,
                 E: 'q + Execute<'q, Any>,
             {
-                each_in_time($executor.fetch_many(query))
+                let patience = $this.patience.clone();
+                patience.each_in_time($executor.fetch_many(query))
             }
 
             fn fetch_optional<'e, 'q: 'e, E>($this, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
@@ -57,21 +85,24 @@ macro_rules! executor_in_time {
                 $life: 'e,
                 E: 'q + Execute<'q, Any>,
             {
-                Box::pin(in_time($executor.fetch_optional(query)))
+                let patience = $this.patience.clone();
+                Box::pin(async move { patience.in_time($executor.fetch_optional(query)).await })
             }
 
             fn prepare_with<'e>($this, sql: SqlStr, parameters: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
             where
                 $life: 'e,
             {
-                Box::pin(in_time($executor.prepare_with(sql, parameters)))
+                let patience = $this.patience.clone();
+                Box::pin(async move { patience.in_time($executor.prepare_with(sql, parameters)).await })
             }
 
             fn describe<'e>($this, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, Error>>
             where
                 $life: 'e,
             {
-                Box::pin(in_time($executor.describe(sql)))
+                let patience = $this.patience.clone();
+                Box::pin(async move { patience.in_time($executor.describe(sql)).await })
             }
         }
     };
