@@ -28,6 +28,8 @@ const NAP: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Workload {
     changed: Notify,
+    /// Rows came, or were freed, since the dispatcher looked.
+    news: AtomicBool,
     unfinished: AtomicI64,
     writing: AtomicBool,
 }
@@ -37,6 +39,7 @@ impl Workload {
     pub(crate) fn arrived(&self, rows: usize) {
         self.unfinished
             .fetch_add(i64::try_from(rows).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.news.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
@@ -73,6 +76,8 @@ pub(crate) struct Dispatcher<C> {
     pub(crate) worker: Arc<Worker<C>>,
     pub(crate) gates: Gates,
     pub(crate) slots: Arc<Semaphore>,
+    /// How many slots there are.
+    pub(crate) concurrency: usize,
     pub(crate) workload: Arc<Workload>,
     pub(crate) done: Sender<Done>,
     pub(crate) lease: Duration,
@@ -91,30 +96,61 @@ enum Next {
     WhenDue,
 }
 
+/// What the last look at the inbox says of the next one.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// When it is at the latest.
+    until: Instant,
+    /// There may be more rows than were taken.
+    more: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            until: Instant::now(),
+            more: true,
+        }
+    }
+}
+
 impl<C: Channel> Dispatcher<C> {
     /// Dispatches until shutdown. Workers in flight finish by themselves; the recorder ends after the last.
     pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
+        let mut look = Look::default();
         while !shutdown.is_cancelled() {
-            let nap = self.turn().await;
+            let news = self.workload.news.swap(false, Ordering::AcqRel);
+            if news || look.more || self.has_waiting() || look.until <= Instant::now() {
+                look = self.turn().await;
+            }
             tokio::select! {
                 () = self.workload.changed.notified() => {}
-                () = tokio::time::sleep(nap) => {}
+                () = tokio::time::sleep_until(look.until.into()) => {}
                 () = shutdown.cancelled() => {}
             }
         }
         Ok(())
     }
 
+    /// Whether rows are here that no worker has: without any, a settled one leaves nothing to look for.
+    fn has_waiting(&self) -> bool {
+        let in_flight = self.concurrency - self.slots.available_permits();
+        self.workload.unfinished() > i64::try_from(in_flight).unwrap_or(i64::MAX)
+    }
+
     /// Each provider in its turn. One is passed over for the next while its circuit is not closed; what it may have taken, it alone is asked about.
-    async fn turn(&self) -> Duration {
+    async fn turn(&self) -> Look {
         let mut nap = NAP;
+        let mut more = false;
         let mut choice = Choice::Any;
         for gate in self.gates.iter() {
             let next = self.serve(gate, choice).await;
+            more |= matches!(next, Next::Now | Next::WhenSettled);
             let until = match next {
                 Next::Now => Duration::ZERO,
                 Next::At(instant) => instant.saturating_duration_since(Instant::now()),
                 Next::WhenSettled => NAP,
+                Next::WhenDue if !self.has_waiting() => NAP,
                 Next::WhenDue => self.until_next_due().await,
             };
             nap = nap.min(until);
@@ -122,7 +158,10 @@ impl<C: Channel> Dispatcher<C> {
                 choice = Choice::InDoubt;
             }
         }
-        nap
+        Look {
+            until: Instant::now() + nap,
+            more,
+        }
     }
 
     async fn serve(&self, gate: &Arc<Gate>, choice: Choice) -> Next {

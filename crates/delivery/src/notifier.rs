@@ -11,7 +11,7 @@ use chassis::{Failure, Readiness, SharedClock, Shutdown, SteadyClock, SystemCloc
 use database::{Database, Dialect};
 use events::{EventType, NOTIFICATION_STATUS};
 use inbox::{Inbox, Rules};
-use outbox::Outbox;
+use outbox::{History, Outbox};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -34,6 +34,13 @@ const CONNECTIONS: u32 = 7;
 
 /// How often abandoned claims are looked for and the inbox is measured.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often old rows are looked for.
+const CLEANING: Duration = Duration::from_mins(1);
+
+/// So many of them are deleted at once, with a rest in between: whoever claims meanwhile does not notice.
+const CLEANED_AT_ONCE: u16 = 500;
+const REST: Duration = Duration::from_millis(50);
 
 /// A notifier that is ready to run: its port is taken and its database open.
 #[derive(Debug)]
@@ -68,6 +75,7 @@ impl<C: Channel> Notifier<C> {
     /// # Errors
     /// [`Failure`] if either cannot be done.
     pub async fn start(channel: C, settings: NotifierSettings) -> Result<Self, Failure> {
+        settings.delivery.check()?;
         let client_id = format!("{}-notifier", channel.channel());
         let producer = Producer::new(&settings.kafka, &client_id, Patience::Endless)?;
         Consumer::check(&settings.kafka)?;
@@ -126,7 +134,7 @@ impl<C: Channel> Notifier<C> {
             producer,
             Arc::clone(&clock),
             &metrics,
-            "notifier",
+            ("notifier", History::Dropped),
         );
         let own = NotifierMetrics::register(&metrics);
         let delivery = &settings.delivery;
@@ -157,6 +165,8 @@ impl<C: Channel> Notifier<C> {
         let router = http::router(&metrics, readiness, Router::new());
         tasks.spawn(http::serve(listener, router, shutdown.clone()));
         tasks.spawn(keep_house(parts.clone(), shutdown.clone()));
+        let retention = settings.delivery.inbox_retention;
+        tasks.spawn(clean(parts.inbox.clone(), retention, shutdown.clone()));
         // The last outcomes are told, too.
         let recorded = Shutdown::new();
         tasks.spawn(relay.run(recorded.clone()));
@@ -201,6 +211,7 @@ impl Parts {
             worker: Arc::new(worker),
             gates: self.gates.clone(),
             slots,
+            concurrency: usize::from(delivery.concurrency),
             workload: Arc::clone(&self.workload),
             done,
             lease: delivery.provider_timeout + LEASE_MARGIN,
@@ -325,6 +336,25 @@ async fn keep_house(parts: Parts, shutdown: Shutdown) -> Result<(), Failure> {
             let state = gate.look(Instant::now());
             parts.readiness.set_optional(gate.provider(), state);
         }
+    }
+}
+
+/// Deletes what was finished long ago.
+async fn clean(inbox: Inbox, retention: Duration, shutdown: Shutdown) -> Result<(), Failure> {
+    let mut wait = CLEANING;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = match inbox.forget(retention, CLEANED_AT_ONCE).await {
+            Ok(0) => CLEANING,
+            Ok(_) => REST,
+            Err(error) => {
+                warn!(error = %error, "could not delete old messages");
+                CLEANING
+            }
+        };
     }
 }
 

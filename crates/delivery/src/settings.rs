@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bus::KafkaSettings;
-use chassis::ProcessSettings;
+use chassis::{Failure, ProcessSettings};
 use clap::Args;
 use database::DatabaseSettings;
 use events::{Channel, EventType};
@@ -71,6 +71,26 @@ pub struct DeliverySettings {
     /// Unfinished messages in the database above which no more records are read, so that the lag shows in Kafka.
     #[arg(long, env = "INBOX_LIMIT", default_value = "10000")]
     pub inbox_limit: u32,
+    /// How long finished messages stay in the database; an event that comes once more after it would be told again, so no shorter than `MAX_AGE`.
+    #[arg(long, env = "INBOX_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub inbox_retention: Duration,
+}
+
+impl DeliverySettings {
+    /// Settings that do not go together.
+    ///
+    /// # Errors
+    /// [`Failure::Setting`] for the first of them.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.inbox_retention >= self.max_age {
+            return Ok(());
+        }
+        let limit = humantime::format_duration(self.max_age);
+        Err(Failure::Setting {
+            variable: "INBOX_RETENTION",
+            problem: format!("shorter than MAX_AGE, {limit}"),
+        })
+    }
 }
 
 /// What is done with a message that may have been taken.

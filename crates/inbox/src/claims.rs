@@ -1,10 +1,9 @@
 //! Rows on their way to the workers.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::DateTime;
-use database::{Error, WriteTransaction, batch};
+use database::Error;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -56,7 +55,12 @@ impl Inbox {
                      limit 1) is null
                  order by i.not_before, i.seq limit $4)
              and state = 'PENDING'
-             returning seq, token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, ",
+             returning seq, token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
+                 (select c.version from inbox c where c.pnr = inbox.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > inbox.version
+                     order by c.version desc limit 1) as cancelled,
+                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = inbox.pnr and (s.state = 'SENT' or s.unsure_of is not null)
+                     and s.seq <> inbox.seq and (s.version, s.event_at) > (inbox.version, inbox.event_at)
+                     order by s.version desc, s.event_at desc limit 1) as told, ",
             now,
             " as taken_at",
         );
@@ -69,11 +73,8 @@ impl Inbox {
             .bind(&self.providers)
             .fetch_all(&mut transaction)
             .await?;
-        let mut claimed = rows
-            .iter()
-            .map(Claimed::read)
-            .collect::<Result<Vec<_>, _>>()?;
-        self.judge(&mut transaction, &mut claimed).await?;
+        let claimed = rows.iter().map(|row| self.judged(row));
+        let mut claimed = claimed.collect::<Result<Vec<_>, _>>()?;
         transaction.commit().await?;
         claimed.sort_by_key(|row| row.seq);
         Ok(claimed)
@@ -88,38 +89,11 @@ impl Inbox {
         Some(prepare).filter(|prepare| !prepare.is_empty())
     }
 
-    /// Says of each row whether it is still worth sending.
-    async fn judge(
-        &self,
-        transaction: &mut WriteTransaction,
-        claimed: &mut [Claimed],
-    ) -> Result<(), Error> {
-        if claimed.is_empty() {
-            return Ok(());
-        }
-        let sql = self.database.pick(
-            "select i.seq, i.event_type, i.kafka_timestamp,
-                 (select c.version from inbox c where c.pnr = i.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > i.version order by c.version desc limit 1) as cancelled,
-                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = i.pnr and (s.state = 'SENT' or s.unsure_of is not null) and s.seq <> i.seq and (s.version, s.event_at) > (i.version, i.event_at) order by s.version desc, s.event_at desc limit 1) as told
-             from inbox i where i.seq in (select json_array_elements_text($1::json)::bigint)",
-            "select i.seq, i.event_type, i.kafka_timestamp,
-                 (select c.version from inbox c where c.pnr = i.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > i.version order by c.version desc limit 1) as cancelled,
-                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = i.pnr and (s.state = 'SENT' or s.unsure_of is not null) and s.seq <> i.seq and (s.version, s.event_at) > (i.version, i.event_at) order by s.version desc, s.event_at desc limit 1) as told
-             from inbox i where i.seq in (select value from json_each($1))",
-        );
-        let seqs: Vec<_> = claimed.iter().map(|row| row.seq).collect();
-        let rows = sqlx::query(sql)
-            .bind(batch(&seqs)?)
-            .fetch_all(transaction)
-            .await?;
-        let read = rows.iter().map(circumstances);
-        let known = read.collect::<Result<BTreeMap<_, _>, _>>()?;
-        for row in claimed {
-            if let Some(circumstances) = known.get(&row.seq) {
-                row.fate = circumstances.fate(row.taken_at, self.rules.max_age);
-            }
-        }
-        Ok(())
+    /// A claimed row, and whether it is still worth sending.
+    fn judged(&self, row: &AnyRow) -> Result<Claimed, Error> {
+        let mut claimed = Claimed::read(row)?;
+        claimed.fate = circumstances(row)?.fate(claimed.taken_at, self.rules.max_age);
+        Ok(claimed)
     }
 
     /// Frees rows whose lease ran out: their worker died, or slept, with the send perhaps made. Says how many.
@@ -141,6 +115,27 @@ impl Inbox {
         let freed = update.execute(&mut transaction).await?.rows_affected();
         transaction.commit().await?;
         Ok(freed)
+    }
+
+    /// Deletes rows that were finished longer ago than `age`, of the `limit` oldest. Says how many: none means that all were.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn forget(&self, age: Duration, limit: u16) -> Result<u64, Error> {
+        let sql = timed!(
+            self.database,
+            "delete from inbox where seq in (select o.seq from inbox o order by o.seq limit $3) and finished_at < ",
+            now,
+            " - $2",
+        );
+        let mut transaction = self.database.begin().await?;
+        let delete = sqlx::query(sql)
+            .bind(self.now())
+            .bind(span_micros(age))
+            .bind(i64::from(limit));
+        let forgotten = delete.execute(&mut transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(forgotten)
     }
 
     /// How long until the next row is due that is not due yet.
@@ -182,18 +177,17 @@ impl Inbox {
     }
 }
 
-fn circumstances(row: &AnyRow) -> Result<(i64, Circumstances), Error> {
+fn circumstances(row: &AnyRow) -> Result<Circumstances, Error> {
     let event_type: String = row.try_get("event_type")?;
     let told: Option<String> = row.try_get("told")?;
     let told = told.as_deref().and_then(|told| told.split_once(' '));
     let written_at: Option<i64> = row.try_get("kafka_timestamp")?;
-    let circumstances = Circumstances {
+    Ok(Circumstances {
         event_type: event_type
             .parse()
             .map_err(|error: events::UnknownEventType| Error::Decode(error.into()))?,
         cancelled: row.try_get("cancelled")?,
         told: told.and_then(|(event, version)| Some((event.parse().ok()?, version.parse().ok()?))),
         written_at: written_at.and_then(DateTime::from_timestamp_millis),
-    };
-    Ok((row.try_get("seq")?, circumstances))
+    })
 }

@@ -14,7 +14,7 @@ use database::{Database, Schema};
 
 pub use outbox::{Handover, Outbox};
 pub use relay::Relay;
-pub use store::OutboxRow;
+pub use store::{History, OutboxRow};
 
 /// The tables of this crate.
 pub const SCHEMA: Schema = Schema {
@@ -25,15 +25,15 @@ pub const SCHEMA: Schema = Schema {
 
 /// The two ends: where rows are written, and the relay that publishes them.
 ///
-/// `prefix` begins the names of its metrics: `booking` for `booking_events_published_total`.
+/// `prefix` begins the names of its metrics: `booking` for `booking_events_published_total`. `history`: what becomes of published rows.
 pub fn pair(
     database: Database,
     producer: Producer,
     clock: SharedClock,
     metrics: &Metrics,
-    prefix: &'static str,
+    (prefix, history): (&'static str, History),
 ) -> (Outbox, Relay) {
-    let store = store::Store::new(database, &clock);
+    let store = store::Store::new(database, &clock, history);
     let (outbox, fresh) = Outbox::new(store.clone());
     let metrics = metrics::OutboxMetrics::register(metrics, prefix);
     let shared = Arc::clone(outbox.shared());

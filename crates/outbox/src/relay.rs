@@ -37,6 +37,12 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Rows written longer ago than this are handed over, or never will be.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
+/// Acknowledgements noted in one transaction at most.
+const MARKED_AT_ONCE: usize = 512;
+
+/// How long acknowledgements are gathered: nobody waits for their mark, and a row published again after a crash is one that consumers know.
+const GATHERING: Duration = Duration::from_millis(50);
+
 type Report = Pin<Box<dyn Future<Output = (OutboxRow, Result<Published, PublishError>)> + Send>>;
 
 /// Publishes rows until shutdown.
@@ -367,7 +373,12 @@ struct Marker {
 impl Marker {
     async fn run(self, mut to_mark: Receiver<Mark>) {
         let mut marks = Vec::new();
-        while to_mark.recv_many(&mut marks, 512).await > 0 {
+        while to_mark.recv_many(&mut marks, MARKED_AT_ONCE).await > 0 {
+            if marks.len() < MARKED_AT_ONCE && !to_mark.is_closed() {
+                tokio::time::sleep(GATHERING).await;
+                let room = MARKED_AT_ONCE - marks.len();
+                marks.extend(std::iter::from_fn(|| to_mark.try_recv().ok()).take(room));
+            }
             if !self.mark(&marks, &to_mark).await {
                 return;
             }

@@ -62,6 +62,15 @@ pub(crate) enum Holder {
     Nobody,
 }
 
+/// What becomes of a row that the broker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// It stays, with partition and offset: the history of what was published.
+    Kept,
+    /// It goes: the topic is the history.
+    Dropped,
+}
+
 /// How long the rows of a process are its own when it says nothing more.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
@@ -70,13 +79,15 @@ pub(crate) const LEASE: Duration = Duration::from_secs(5);
 pub(crate) struct Store {
     database: Database,
     owner: String,
+    history: History,
 }
 
 impl Store {
-    pub(crate) fn new(database: Database, clock: &SharedClock) -> Self {
+    pub(crate) fn new(database: Database, clock: &SharedClock, history: History) -> Self {
         Self {
             database,
             owner: chance::uuid_v7(clock.now()).to_string(),
+            history,
         }
     }
 
@@ -179,8 +190,24 @@ impl Store {
         self.write(sqlx::query(sql).bind(self.owner.clone())).await
     }
 
-    /// Notes where rows were written.
+    /// Notes where rows were written, or that they are done with.
     pub(crate) async fn mark(&self, marks: &[Mark], now: DateTime<Utc>) -> Result<(), Error> {
+        match self.history {
+            History::Kept => self.note(marks, now).await,
+            History::Dropped => self.drop_published(marks).await,
+        }
+    }
+
+    async fn drop_published(&self, marks: &[Mark]) -> Result<(), Error> {
+        let sql = self.database.pick(
+            "delete from outbox where event_id in (select json_array_elements_text($1::json))",
+            "delete from outbox where event_id in (select value from json_each($1))",
+        );
+        let event_ids: Vec<_> = marks.iter().map(|mark| mark.event_id.as_str()).collect();
+        self.write(sqlx::query(sql).bind(batch(&event_ids)?)).await
+    }
+
+    async fn note(&self, marks: &[Mark], now: DateTime<Utc>) -> Result<(), Error> {
         let sql = self.database.pick(
             "update outbox set published_at = $2, kafka_partition = r.partition, kafka_offset = r.\"offset\"
              from json_to_recordset($1::json) as r(event_id text, partition integer, \"offset\" bigint)

@@ -18,6 +18,12 @@ use reading::{Unreadable, read};
 /// How often lag and connection are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Statuses of one transaction below which a moment is worth it: the next ones gather meanwhile.
+const MANY: usize = 200;
+
+/// That moment: a timeline may be so late.
+const GATHERING: Duration = Duration::from_millis(50);
+
 /// How long a database or client that failed is left alone.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -64,7 +70,7 @@ impl Projection {
             match self.follow().await? {
                 End::Stopping => return Ok(()),
                 // A rest that is cut short ends the next client at once.
-                End::ClientFailed => drop(self.rest().await),
+                End::ClientFailed => drop(self.rest(RETRY).await),
             }
         }
     }
@@ -109,10 +115,13 @@ impl Projection {
             warn!(error = %error, "statuses not stored, trying again");
             self.note("the database takes no statuses: they wait in Kafka");
             self.measure_lag(consumer);
-            self.rest().await?;
+            self.rest(RETRY).await?;
         }
         self.tell_skipped(&sorted);
         consumer.commit(sorted.offsets);
+        if sorted.steps.len() < MANY {
+            self.rest(GATHERING).await?;
+        }
         Ok(())
     }
 
@@ -163,9 +172,9 @@ impl Projection {
         self.readiness.set_optional("notification-status", state);
     }
 
-    async fn rest(&self) -> Result<(), Stopping> {
+    async fn rest(&self, span: Duration) -> Result<(), Stopping> {
         tokio::select! {
-            () = sleep(RETRY) => Ok(()),
+            () = sleep(span) => Ok(()),
             () = self.shutdown.cancelled() => Err(Stopping),
         }
     }

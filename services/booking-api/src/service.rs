@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bus::{KafkaSettings, Patience, Producer, Topics};
 use chassis::metrics::Metrics;
 use chassis::{Failure, Readiness, SharedClock, Shutdown, SystemClock, Tasks};
-use outbox::Relay;
+use outbox::{History, Relay};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -110,7 +110,7 @@ impl BookingApi {
             self.producer,
             Arc::clone(&self.sources.clock),
             &metrics,
-            "booking",
+            ("booking", History::Kept),
         );
         let (lanes, queues) = lanes(self.store.database().dialect());
         let writer = Writer {

@@ -23,7 +23,7 @@ const fn refusal(
     }
 }
 
-const REFUSALS: [Refusal; 12] = [
+const REFUSALS: [Refusal; 13] = [
     refusal("email-notifier", ("SMTP_URL", "nonsense"), 64, "SMTP_URL: "),
     refusal("email-notifier", ("MAIL_FROM", "nobody"), 64, "MAIL_FROM: "),
     refusal("email-notifier", ("TOPICS", "booking-lost"), 64, "TOPICS: "),
@@ -34,6 +34,12 @@ const REFUSALS: [Refusal; 12] = [
         "SMS_BASE_URL: ",
     ),
     refusal("sms-notifier", ("CONCURRENCY", "0"), 64, "CONCURRENCY: "),
+    refusal(
+        "sms-notifier",
+        ("INBOX_RETENTION", "1h"),
+        64,
+        "INBOX_RETENTION: shorter than MAX_AGE",
+    ),
     refusal(
         "whatsapp-notifier",
         ("RETRY_BASE", "soon"),

@@ -254,7 +254,7 @@ const PAID: EventType = EventType::PaymentCompleted;
 const CANCELLED: EventType = EventType::BookingCancelled;
 
 #[tokio::test]
-async fn an_event_is_one_row_for_ever() {
+async fn an_event_is_one_row() {
     let fixture = Fixture::new().await;
     assert_eq!(
         fixture
@@ -270,6 +270,26 @@ async fn an_event_is_one_row_for_ever() {
     fixture.settle(&row, sent()).await;
     assert_eq!(fixture.store(&[("a", "2400000001", CONFIRMED)]).await, 0);
     assert!(fixture.claim(10).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_finished_long_ago_is_forgotten_and_what_waits_is_not() {
+    let fixture = Fixture::new().await;
+    let week = Duration::from_hours(7 * 24);
+    let events = ["old", "older", "waits"];
+    let pnrs = ["2400000001", "2400000002", "2400000003"];
+    for (id, pnr) in events.into_iter().zip(pnrs) {
+        fixture.store(&[(id, pnr, CONFIRMED)]).await;
+    }
+    fixture.finish("old", sent()).await;
+    fixture.finish("older", sent()).await;
+    fixture.pass(week);
+    assert_eq!(fixture.inbox.forget(week, 10).await.unwrap(), 0);
+    fixture.pass(Duration::from_micros(1));
+    assert_eq!(fixture.inbox.forget(week, 1).await.unwrap(), 1);
+    assert_eq!(fixture.inbox.forget(week, 10).await.unwrap(), 1);
+    assert_eq!(fixture.inbox.forget(week, 10).await.unwrap(), 0);
+    assert_eq!(fixture.inbox.unfinished().await.unwrap().0, 1);
 }
 
 #[tokio::test]

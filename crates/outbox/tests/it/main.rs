@@ -9,7 +9,7 @@ use bus::{Patience, Producer};
 use chassis::metrics::Metrics;
 use chassis::{Shutdown, SystemClock};
 use database::Database;
-use outbox::{Outbox, OutboxRow, Relay, SCHEMA};
+use outbox::{History, Outbox, OutboxRow, Relay, SCHEMA};
 use testkit::{TestBroker, TestDatabase, eventually};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -39,6 +39,10 @@ impl Fixture {
     }
 
     fn pair(&self) -> (Outbox, Relay) {
+        self.pair_with(History::Kept)
+    }
+
+    fn pair_with(&self, history: History) -> (Outbox, Relay) {
         let producer = Producer::new(self.broker.settings(), "test", Patience::Endless).unwrap();
         let clock = Arc::new(SystemClock);
         outbox::pair(
@@ -46,7 +50,7 @@ impl Fixture {
             producer,
             clock,
             &Metrics::default(),
-            "booking",
+            ("booking", history),
         )
     }
 
@@ -84,6 +88,11 @@ fn row(id: &str, version: i64) -> OutboxRow {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         created_at_micros: 1_800_000_000_000_000,
     }
+}
+
+async fn rows(database: &Database) -> i64 {
+    let sql = "select count(*) from outbox";
+    sqlx::query_scalar(sql).fetch_one(database).await.unwrap()
 }
 
 async fn offsets(database: &Database) -> Vec<(i64, i64)> {
@@ -125,6 +134,29 @@ async fn a_row_that_was_never_handed_over_is_published_after_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_published_row_goes_where_the_topic_is_its_history() {
+    let fixture = Fixture::new().await;
+    let (outbox, relay) = fixture.pair_with(History::Dropped);
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    let written = OutboxRow {
+        key: chassis::chance::token(),
+        ..row("e", 1)
+    };
+    let handover = fixture.write(&outbox, vec![written.clone()]).await;
+    outbox.hand_over(handover);
+    let mut reader = fixture.broker.reader([&written.topic]).unwrap();
+    let published = reader.find(&written.topic, &written.key).await.unwrap();
+    assert_eq!(published.value, Some(written.payload.into_bytes()));
+    eventually("the end of the row", async || {
+        (rows(&fixture.database).await == 0).then_some(())
+    })
+    .await;
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rolled_back_row_is_never_published() {
     let fixture = Fixture::new().await;
     let (outbox, _relay) = fixture.pair();
@@ -134,12 +166,7 @@ async fn a_rolled_back_row_is_never_published() {
         .await
         .unwrap();
     drop(transaction);
-    let sql = "select count(*) from outbox";
-    let rows: i64 = sqlx::query_scalar(sql)
-        .fetch_one(&fixture.database)
-        .await
-        .unwrap();
-    assert_eq!(rows, 0);
+    assert_eq!(rows(&fixture.database).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
