@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use chassis::{Failure, Shutdown};
-use inbox::{Choice, Claimed, Inbox};
+use inbox::{Choice, Claimed, Idle, Inbox};
 use tokio::sync::mpsc::Sender;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use crate::channel::Channel;
@@ -30,15 +30,24 @@ pub(crate) struct Workload {
     changed: Notify,
     /// Rows came, or were freed, since the dispatcher looked.
     news: AtomicBool,
+    /// When the dispatcher looked, more rows were due than there were slots.
+    behind: AtomicBool,
     unfinished: AtomicI64,
     writing: AtomicBool,
 }
 
 impl Workload {
-    /// New rows are in the inbox.
-    pub(crate) fn arrived(&self, rows: usize) {
+    /// New rows are in the inbox; so many of them are in a worker's hands.
+    pub(crate) fn arrived(&self, rows: usize, in_hand: usize) {
         self.unfinished
             .fetch_add(i64::try_from(rows).unwrap_or(i64::MAX), Ordering::Relaxed);
+        if rows > in_hand {
+            self.look_again();
+        }
+    }
+
+    /// Rows may be due that were not.
+    pub(crate) fn look_again(&self) {
         self.news.store(true, Ordering::Release);
         self.changed.notify_one();
     }
@@ -96,6 +105,32 @@ enum Next {
     WhenDue,
 }
 
+/// Slots for rows that come in, and the leave of a provider's gate to fill them.
+pub(crate) struct Grant {
+    gate: Arc<Gate>,
+    slots: OwnedSemaphorePermit,
+    /// Sends that the gate allowed and that were not begun.
+    left: usize,
+    lease: Duration,
+    deadline: Instant,
+}
+
+impl Grant {
+    pub(crate) fn idle(&self) -> Idle<'_> {
+        Idle {
+            provider: self.gate.provider(),
+            workers: self.left,
+            lease: self.lease,
+        }
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.gate.not_begun(self.left);
+    }
+}
+
 /// What the last look at the inbox says of the next one.
 #[derive(Clone, Copy, Debug)]
 struct Look {
@@ -116,7 +151,7 @@ impl Default for Look {
 
 impl<C: Channel> Dispatcher<C> {
     /// Dispatches until shutdown. Workers in flight finish by themselves; the recorder ends after the last.
-    pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
+    pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Failure> {
         let mut look = Look::default();
         while !shutdown.is_cancelled() {
             let news = self.workload.news.swap(false, Ordering::AcqRel);
@@ -132,10 +167,16 @@ impl<C: Channel> Dispatcher<C> {
         Ok(())
     }
 
-    /// Whether rows are here that no worker has: without any, a settled one leaves nothing to look for.
-    fn has_waiting(&self) -> bool {
+    /// How many rows no worker has, as far as is known.
+    fn waiting(&self) -> usize {
         let in_flight = self.concurrency - self.slots.available_permits();
-        self.workload.unfinished() > i64::try_from(in_flight).unwrap_or(i64::MAX)
+        let unfinished = usize::try_from(self.workload.unfinished()).unwrap_or(0);
+        unfinished.saturating_sub(in_flight)
+    }
+
+    /// Whether there are any: without, a settled one leaves nothing to look for.
+    fn has_waiting(&self) -> bool {
+        self.waiting() > 0
     }
 
     /// Each provider in its turn. One is passed over for the next while its circuit is not closed; what it may have taken, it alone is asked about.
@@ -158,6 +199,7 @@ impl<C: Channel> Dispatcher<C> {
                 choice = Choice::InDoubt;
             }
         }
+        self.workload.behind.store(more, Ordering::Release);
         Look {
             until: Instant::now() + nap,
             more,
@@ -165,19 +207,18 @@ impl<C: Channel> Dispatcher<C> {
     }
 
     async fn serve(&self, gate: &Arc<Gate>, choice: Choice) -> Next {
-        let free = self.slots.available_permits().min(CLAIM_LIMIT);
-        if free == 0 {
+        // No more than there may be rows for: the rest is for what comes in.
+        let Some(slots) = self.take_slots(self.waiting().clamp(1, CLAIM_LIMIT)) else {
             return Next::WhenSettled;
-        }
-        match gate.opening(Instant::now(), free) {
+        };
+        match gate.opening(Instant::now(), slots.num_permits()) {
             Opening::Sends(count) => {
                 let (rows, deadline) = self.claim(gate, choice, count).await;
                 let claimed = rows.len();
-                gate.begun(count, claimed);
-                self.start(rows, gate, deadline);
+                self.start(rows, self.grant(gate, slots, count, deadline));
                 match claimed {
                     all if all < count => Next::WhenDue,
-                    all if all < free => Next::Now,
+                    _ if self.slots.available_permits() > 0 => Next::Now,
                     _ => Next::WhenSettled,
                 }
             }
@@ -188,7 +229,7 @@ impl<C: Channel> Dispatcher<C> {
                 }
                 // Before it starts: a refused connection is an answer within microseconds.
                 gate.probing(Instant::now());
-                self.start(rows, gate, deadline);
+                self.start(rows, self.grant(gate, slots, 0, deadline));
                 Next::WhenSettled
             }
             Opening::Full => Next::WhenSettled,
@@ -214,14 +255,52 @@ impl<C: Channel> Dispatcher<C> {
         (rows, deadline)
     }
 
-    fn start(&self, rows: Vec<Claimed>, gate: &Arc<Gate>, deadline: Instant) {
+    fn take_slots(&self, wanted: usize) -> Option<OwnedSemaphorePermit> {
+        let free = self.slots.available_permits().min(wanted);
+        let count = u32::try_from(free).ok().filter(|count| *count > 0)?;
+        Arc::clone(&self.slots).try_acquire_many_owned(count).ok()
+    }
+
+    fn grant(
+        &self,
+        gate: &Arc<Gate>,
+        slots: OwnedSemaphorePermit,
+        left: usize,
+        deadline: Instant,
+    ) -> Grant {
+        Grant {
+            gate: Arc::clone(gate),
+            slots,
+            left,
+            lease: self.lease,
+            deadline,
+        }
+    }
+
+    /// Slots for rows that are about to come in: where none are waiting for one, and all is well with the first provider.
+    pub(crate) fn idle(&self, wanted: usize) -> Option<Grant> {
+        let gate = self.gates.iter().next()?;
+        if self.workload.behind.load(Ordering::Acquire) || !gate.is_closed() {
+            return None;
+        }
+        let slots = self.take_slots(wanted)?;
+        let deadline = Instant::now() + LEASE_MARGIN / 2;
+        match gate.opening(Instant::now(), slots.num_permits()) {
+            Opening::Sends(count) => Some(self.grant(gate, slots, count, deadline)),
+            Opening::Probe | Opening::Full | Opening::Wait(_) => None,
+        }
+    }
+
+    /// Gives each row to a worker, and gives the rest of the grant back.
+    pub(crate) fn start(&self, rows: Vec<Claimed>, mut grant: Grant) {
         for row in rows {
-            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-                // Nobody else takes slots; if it were so, the lease would end the claim.
+            let Some(slot) = grant.slots.split(1) else {
+                // No more were asked for than there are slots; if it were so, the lease would end the claim.
                 return;
             };
+            grant.left = grant.left.saturating_sub(1);
             let (worker, done) = (Arc::clone(&self.worker), self.done.clone());
-            let turn = gate.enter();
+            let (turn, deadline) = (grant.gate.enter(), grant.deadline);
             tokio::spawn(async move {
                 let finished = worker.work(row, turn.gate(), deadline).await;
                 drop(turn);

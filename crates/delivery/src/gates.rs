@@ -142,9 +142,9 @@ impl Gate {
         }
     }
 
-    /// Of the sends that were allowed so many had a message.
-    pub(crate) fn begun(&self, allowed: usize, begun: usize) {
-        self.lock().limiter.put_back(allowed.saturating_sub(begun));
+    /// For so many of the sends that were allowed there was no message.
+    pub(crate) fn not_begun(&self, count: usize) {
+        self.lock().limiter.put_back(count);
     }
 
     /// A message was found for the probe.

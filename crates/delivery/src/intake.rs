@@ -9,13 +9,14 @@ use chassis::{Failure, Readiness, SharedClock, Shutdown};
 use chrono::{DateTime, Utc};
 use database::{Database, Error};
 use events::{BookingEvent, Channel, EventType, ReadHeaders, Stage, dead_letter_header};
-use inbox::{Arrival, Inbox, Place, Stored, Verdict};
+use inbox::{Arrival, Claimed, Inbox, Place, Stored, Verdict};
 use outbox::{Outbox, OutboxRow};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use crate::channel;
 use crate::dead_letters::{DeadLetters, Failures, warn_unwritten};
-use crate::dispatcher::Workload;
+use crate::dispatcher::{Dispatcher, Grant, Workload};
 use crate::metrics::{NotifierMetrics, Partition, Topic};
 use crate::statuses::{self, Statuses};
 use crate::verdicts;
@@ -28,7 +29,7 @@ const TICK: Duration = Duration::from_millis(250);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Takes records in until shutdown.
-pub(crate) struct Intake {
+pub(crate) struct Intake<C> {
     pub(crate) channel: Channel,
     pub(crate) told: Vec<EventType>,
     pub(crate) consumer: Consumer,
@@ -41,13 +42,15 @@ pub(crate) struct Intake {
     pub(crate) metrics: NotifierMetrics,
     pub(crate) readiness: Readiness,
     pub(crate) workload: Arc<Workload>,
+    pub(crate) dispatcher: Arc<Dispatcher<C>>,
     pub(crate) limit: u32,
 }
 
-/// An event and when it happened.
+/// An event, when it happened, and its record.
 struct Happened {
     event: BookingEvent,
     at: DateTime<Utc>,
+    record: Record,
 }
 
 /// A batch, sorted.
@@ -62,7 +65,7 @@ struct Sorted {
     offsets: Offsets,
 }
 
-impl Intake {
+impl<C: channel::Channel> Intake<C> {
     pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), Failure> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,7 +128,7 @@ impl Intake {
         }
         let at = happened_at(&record, &event);
         let id = event.event_id.to_string();
-        sorted.events.insert(id, Happened { event, at });
+        sorted.events.insert(id, Happened { event, at, record });
     }
 
     async fn store(&self, sorted: &Sorted, shutdown: &Shutdown) -> bool {
@@ -148,8 +151,11 @@ impl Intake {
         if sorted.events.is_empty() {
             return Ok(Vec::new());
         }
+        let grant = self.dispatcher.idle(sorted.arrivals.len());
+        let idle = grant.as_ref().map(Grant::idle);
         let mut transaction = self.database.begin().await?;
-        let mut stored = self.inbox.store(&mut transaction, &sorted.arrivals).await?;
+        let store = self.inbox.store(&mut transaction, &sorted.arrivals, idle);
+        let mut stored = store.await?;
         stored.extend(
             self.inbox
                 .reopen(&mut transaction, &sorted.returned)
@@ -162,6 +168,9 @@ impl Intake {
         let handover = self.outbox.insert(&mut transaction, rows).await?;
         transaction.commit().await?;
         self.outbox.hand_over(handover);
+        if let Some(grant) = grant {
+            self.dispatcher.start(claimed(sorted, &stored), grant);
+        }
         Ok(stored)
     }
 
@@ -171,7 +180,7 @@ impl Intake {
         // A row comes in once, and comes back as often as it is replayed.
         let step = match row.place {
             Place::Reopened => format!("reopened-{}", status.occurred_at.timestamp_micros()),
-            Place::Due | Place::Waiting | Place::Expired => "arrived".to_owned(),
+            Place::Due | Place::Claimed | Place::Waiting | Place::Expired => "arrived".to_owned(),
         };
         Some(statuses::row(&status, &step))
     }
@@ -184,7 +193,7 @@ impl Intake {
             .inc_by(u64::try_from(known).unwrap_or(u64::MAX));
         let now = self.clock.now();
         for row in stored.iter().filter(|row| row.place != Place::Reopened) {
-            if let Some(Happened { event, at }) = sorted.events.get(&row.event_id) {
+            if let Some(Happened { event, at, .. }) = sorted.events.get(&row.event_id) {
                 let took = (now - *at).to_std().unwrap_or_default();
                 self.metrics.time_arrival(event.event_type, took);
             }
@@ -195,7 +204,9 @@ impl Intake {
                 self.metrics.count_notification(event.event_type, "expired");
             }
         }
-        self.workload.arrived(stored.len() - expired.count());
+        let in_hand = stored.iter().filter(|row| row.place == Place::Claimed);
+        self.workload
+            .arrived(stored.len() - expired.count(), in_hand.count());
     }
 
     async fn bury(&self, record: &Record, verdict: &Verdict, shutdown: &Shutdown) -> bool {
@@ -248,7 +259,7 @@ impl Intake {
     }
 }
 
-impl Intake {
+impl<C: channel::Channel> Intake<C> {
     /// A PNR's events are in partitions of one number: what waits must not be overtaken by what came later.
     fn with_siblings(&self, paused: &BTreeSet<(String, i32)>) -> BTreeSet<(String, i32)> {
         let topics = || self.told.iter().map(|event| event.topic().to_owned());
@@ -257,6 +268,16 @@ impl Intake {
             .flat_map(|partition| topics().map(move |topic| (topic, partition)))
             .collect()
     }
+}
+
+/// The rows that go to a worker at once.
+fn claimed(sorted: &Sorted, stored: &[Stored]) -> Vec<Claimed> {
+    let claimed = stored.iter().filter(|row| row.place == Place::Claimed);
+    let with_record = |row: &Stored| {
+        let happened = sorted.events.get(&row.event_id)?;
+        Some(Claimed::at_once(happened.record.clone(), row))
+    };
+    claimed.filter_map(with_record).collect()
 }
 
 /// Waits a little; `false` if the process is to stop.

@@ -206,7 +206,7 @@ impl Parts {
             provider_timeout: delivery.provider_timeout,
             on_ambiguous: delivery.on_ambiguous,
         };
-        let dispatcher = Dispatcher {
+        let dispatcher = Arc::new(Dispatcher {
             inbox: self.inbox.clone(),
             worker: Arc::new(worker),
             gates: self.gates.clone(),
@@ -215,31 +215,32 @@ impl Parts {
             workload: Arc::clone(&self.workload),
             done,
             lease: delivery.provider_timeout + LEASE_MARGIN,
-        };
+        });
         let recorder = Recorder {
             database: self.database.clone(),
             inbox: self.inbox.clone(),
             outbox: self.outbox.clone(),
             workload: Arc::clone(&self.workload),
         };
-        tasks.spawn(dispatcher.run(shutdown.clone()));
+        tasks.spawn(Arc::clone(&dispatcher).run(shutdown.clone()));
         tasks.spawn(async move {
             let outcome = recorder.run(outcomes).await;
             told.cancel();
             outcome
         });
-        tasks.spawn(self.take_in(kind, settings, dead_letters, shutdown.clone()));
+        tasks.spawn(self.take_in(settings, dead_letters, dispatcher, shutdown.clone()));
         Ok(())
     }
 
     /// Joins the group once its topics are there.
-    async fn take_in(
+    async fn take_in<C: Channel>(
         self,
-        channel: events::Channel,
         settings: NotifierSettings,
         dead_letters: DeadLetters,
+        dispatcher: Arc<Dispatcher<C>>,
         shutdown: Shutdown,
     ) -> Result<(), Failure> {
+        let channel = self.statuses.channel;
         let client_id = format!("{channel}-notifier");
         let topics = Topics::new(&settings.kafka, &client_id)?;
         let events = &settings.delivery.topics;
@@ -269,6 +270,7 @@ impl Parts {
             metrics: self.metrics,
             readiness: self.readiness,
             workload: self.workload,
+            dispatcher,
             limit: settings.delivery.inbox_limit,
         };
         intake.run(shutdown).await?;
@@ -371,7 +373,7 @@ impl Parts {
                 messages = freed,
                 "claims ran out: nobody knows whether their messages arrived"
             );
-            self.workload.arrived(0);
+            self.workload.look_again();
         }
         let (count, oldest) = self.inbox.unfinished().await?;
         self.workload.recount(count);

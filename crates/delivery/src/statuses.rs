@@ -41,7 +41,7 @@ impl Statuses {
         stored: &Stored,
     ) -> Option<NotificationStatus> {
         let (step, reason) = match stored.place {
-            Place::Due => return None,
+            Place::Due | Place::Claimed => return None,
             Place::Waiting => (
                 Step::Retrying,
                 "waits for an earlier event of this booking that has not come yet",
@@ -165,11 +165,17 @@ mod tests {
     #[test]
     fn what_waits_its_turn_is_not_told_and_what_waits_for_another_is() {
         let told = |place| {
-            let event_id = "a".to_owned();
-            let status = statuses().of_arrival(&sample(), &Stored { event_id, place });
+            let stored = Stored {
+                event_id: "a".to_owned(),
+                seq: 1,
+                received_at: chrono::DateTime::UNIX_EPOCH,
+                place,
+            };
+            let status = statuses().of_arrival(&sample(), &stored);
             status.map(|status| status.status)
         };
         assert_eq!(told(Place::Due), None);
+        assert_eq!(told(Place::Claimed), None);
         assert_eq!(told(Place::Waiting), Some(Step::Retrying));
         assert_eq!(told(Place::Expired), Some(Step::Expired));
         assert_eq!(told(Place::Reopened), Some(Step::Retrying));

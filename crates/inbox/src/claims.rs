@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use database::Error;
+use database::{Dialect, Error, WriteTransaction};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -11,6 +11,21 @@ use crate::fate::Circumstances;
 use crate::row::Claimed;
 use crate::sql::timed;
 use crate::store::{Inbox, span_micros};
+
+macro_rules! take_turn {
+    () => {
+        "select pg_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim'))"
+    };
+}
+
+/// Takes its turn to claim.
+pub(crate) const TURN: &str = take_turn!();
+
+/// The same, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
+const CLAIM: &str = concat!(
+    take_turn!(),
+    ", set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+);
 
 /// Which rows are wanted for a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +51,7 @@ impl Inbox {
         lease: Duration,
     ) -> Result<Vec<Claimed>, Error> {
         let mut transaction = self.database.begin().await?;
-        if let Some(prepare) = self.claim_preparation() {
-            sqlx::query(prepare).execute(&mut transaction).await?;
-        }
+        self.begin_claim(&mut transaction, CLAIM).await?;
         let sql = timed!(
             self.database,
             "update inbox set state = 'CLAIMED', token = token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
@@ -80,13 +93,16 @@ impl Inbox {
         Ok(claimed)
     }
 
-    /// Takes turns, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
-    fn claim_preparation(&self) -> Option<&'static str> {
-        let prepare = self.database.pick(
-            "select pg_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim')), set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)",
-            "",
-        );
-        Some(prepare).filter(|prepare| !prepare.is_empty())
+    /// Until the end of the transaction no other process claims. `SQLite` has one writer anyway.
+    pub(crate) async fn begin_claim(
+        &self,
+        transaction: &mut WriteTransaction,
+        sql: &'static str,
+    ) -> Result<(), Error> {
+        match self.database.dialect() {
+            Dialect::Postgres => sqlx::query(sql).execute(transaction).await.map(|_| ()),
+            Dialect::Sqlite => Ok(()),
+        }
     }
 
     /// A claimed row, and whether it is still worth sending.

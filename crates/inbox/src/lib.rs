@@ -14,7 +14,7 @@ pub use claims::Choice;
 pub use fate::Fate;
 pub use outcome::{Certainty, Outcome, Settled, State, Verdict};
 pub use row::{Arrival, Claimed};
-pub use store::{Inbox, Place, Rules, Stored};
+pub use store::{Idle, Inbox, Place, Rules, Stored};
 
 /// The tables of this crate.
 pub const SCHEMA: Schema = Schema {

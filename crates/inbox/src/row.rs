@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 
 use crate::fate::Fate;
 use crate::outcome::Verdict;
+use crate::store::Stored;
 
 /// Milliseconds since 1970 that are a time: until the year 9999. A producer that writes other units has none.
 const YEARS: std::ops::Range<i64> = 0..253_402_300_800_000;
@@ -155,6 +156,23 @@ impl Claimed {
     pub fn replays(&self) -> u32 {
         let count = self.record.header(dead_letter_header::REPLAY_COUNT);
         count.and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// What [`Place::Claimed`](crate::Place::Claimed) says of a record.
+    pub fn at_once(record: Record, stored: &Stored) -> Self {
+        Self {
+            seq: stored.seq,
+            token: 1,
+            attempt: 1,
+            record,
+            fate: Fate::Send,
+            verdict: None,
+            unsure_of: None,
+            first_failure_at: None,
+            received_at: stored.received_at,
+            taken_at: stored.received_at,
+            awaited: None,
+        }
     }
 
     /// Columns of a claim; the fate is judged later.

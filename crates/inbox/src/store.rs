@@ -1,12 +1,16 @@
 //! Rows on their way in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chassis::SharedClock;
-use database::{Database, Error, WriteTransaction, batch, micros};
-use sqlx::Row;
+use chrono::{DateTime, Utc};
+use database::{Database, Error, WriteTransaction, batch, from_micros, micros};
+use serde::Serialize;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
+use crate::claims::TURN;
 use crate::row::Arrival;
 use crate::sql::timed;
 
@@ -34,8 +38,32 @@ pub struct Inbox {
 pub struct Stored {
     /// The event.
     pub event_id: String,
+    /// Its row.
+    pub seq: i64,
+    /// When it was taken in.
+    pub received_at: DateTime<Utc>,
     /// Its place.
     pub place: Place,
+}
+
+/// Workers that wait for a row while rows come in.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle<'a> {
+    /// The provider they send through.
+    pub provider: &'a str,
+    /// How many there are.
+    pub workers: usize,
+    /// How long a claim of theirs lasts.
+    pub lease: Duration,
+}
+
+/// An arrival as the insert statement reads it.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    arrival: &'a Arrival,
+    /// 1 if an idle worker may have it at once.
+    at_once: i64,
 }
 
 /// Where a new row stands.
@@ -43,6 +71,8 @@ pub struct Stored {
 pub enum Place {
     /// It may be claimed in its turn.
     Due,
+    /// It is claimed for an idle worker, attempt 1, token 1.
+    Claimed,
     /// It waits for an earlier event of its PNR.
     Waiting,
     /// It is too old to be told.
@@ -76,17 +106,20 @@ impl Inbox {
 
     /// Stores what was consumed, and says what was new. An event that is there already stays as it is.
     ///
+    /// What is the first that is heard of its PNR, and waits for nothing, goes to an idle worker at once: it is stored as claimed, and nobody has to look for it.
+    ///
     /// # Errors
     /// Whatever the database says; the transaction is then to be dropped.
     pub async fn store(
         &self,
         transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
+        idle: Option<Idle<'_>>,
     ) -> Result<Vec<Stored>, Error> {
         if arrivals.is_empty() {
             return Ok(Vec::new());
         }
-        let mut stored = self.insert(transaction, arrivals).await?;
+        let mut stored = self.insert(transaction, arrivals, idle).await?;
         self.open_gates(transaction, arrivals).await?;
         if arrivals.iter().any(Arrival::is_cancellation) {
             self.hasten_superseded(transaction, arrivals).await?;
@@ -101,36 +134,39 @@ impl Inbox {
         &self,
         transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
+        idle: Option<Idle<'_>>,
     ) -> Result<Vec<Stored>, Error> {
+        let workers = idle.map_or(0, |idle| idle.workers);
+        let rows = rows(arrivals, workers);
+        if workers > 0 {
+            self.begin_claim(transaction, TURN).await?;
+        }
         let sql = timed!(
             self.database,
-            "insert into inbox (event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, not_before, received_at, finished_at) ",
-            ("select event_id, pnr, event_type, version, event_at, awaits, topic, partition, \"offset\", timestamp, payload, origin, "
-                | "select value->>'event_id', value->>'pnr', value->>'event_type', value->>'version', value->>'event_at', value->>'awaits', value->>'topic', value->>'partition', value->>'offset', value->>'timestamp', value->>'payload', value->>'origin', "),
-            ("case when timestamp * 1000 < t.now - $3 then 'EXPIRED' else 'PENDING' end, t.now + case when awaits is null then 0 else $4 end, t.now, case when timestamp * 1000 < t.now - $3 then t.now end "
-                | "case when (value->>'timestamp') * 1000 < t.now - $3 then 'EXPIRED' else 'PENDING' end, t.now + case when value->>'awaits' is null then 0 else $4 end, t.now, case when (value->>'timestamp') * 1000 < t.now - $3 then t.now end "),
-            ("from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text), "
-                | "from json_each($2), "),
+            "insert into inbox (event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, not_before, received_at, finished_at, token, attempts, provider, lease_until)
+             select event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state,
+                 now + case when awaits is null then 0 else $4 end, now, case when state = 'EXPIRED' then now end,
+                 claimed, claimed, case when claimed = 1 then $5 end, case when claimed = 1 then now + $6 else 0 end
+             from (select r.*, case state when 'CLAIMED' then 1 else 0 end as claimed from (
+                 select ",
+            ("r.event_id, r.pnr, r.event_type, r.version, r.event_at, r.awaits, r.topic, r.partition as kafka_partition, r.\"offset\" as kafka_offset, r.timestamp as kafka_timestamp, r.payload, r.origin, t.now,
+                 case when r.timestamp * 1000 < t.now - $3 then 'EXPIRED' when r.at_once = 1 and not exists (select 1 from inbox p where p.pnr = r.pnr) then 'CLAIMED' else 'PENDING' end as state
+                 from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text, at_once bigint), "
+                | "value->>'event_id' as event_id, value->>'pnr' as pnr, value->>'event_type' as event_type, value->>'version' as version, value->>'event_at' as event_at, value->>'awaits' as awaits, value->>'topic' as topic, value->>'partition' as kafka_partition, value->>'offset' as kafka_offset, value->>'timestamp' as kafka_timestamp, value->>'payload' as payload, value->>'origin' as origin, t.now,
+                 case when (value->>'timestamp') * 1000 < t.now - $3 then 'EXPIRED' when value->>'at_once' = 1 and not exists (select 1 from inbox p where p.pnr = value->>'pnr') then 'CLAIMED' else 'PENDING' end as state
+                 from json_each($2), "),
             "(select ",
             now,
-            " as now) as t where true on conflict (event_id) do nothing returning event_id, state",
+            " as now) as t) as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at",
         );
         let insert = sqlx::query(sql)
             .bind(self.now())
-            .bind(batch(arrivals)?)
+            .bind(batch(&rows)?)
             .bind(span_micros(self.rules.max_age))
-            .bind(span_micros(self.rules.order_wait));
+            .bind(span_micros(self.rules.order_wait))
+            .bind(idle.map(|idle| idle.provider.to_owned()))
+            .bind(span_micros(idle.map_or(Duration::ZERO, |idle| idle.lease)));
         let rows = insert.fetch_all(transaction).await?;
-        let stored = |row: &sqlx::any::AnyRow| {
-            let state: String = row.try_get("state")?;
-            let place = if state == "EXPIRED" {
-                Place::Expired
-            } else {
-                Place::Due
-            };
-            let event_id = row.try_get("event_id")?;
-            Ok(Stored { event_id, place })
-        };
         rows.iter().map(stored).collect()
     }
 
@@ -219,19 +255,50 @@ impl Inbox {
             now,
             (", origin = r.origin from json_to_recordset($2::json) as r(event_id text, origin text) where inbox.event_id = r.event_id"
                 | ", origin = r.value->>'origin' from json_each($2) as r where inbox.event_id = r.value->>'event_id'"),
-            " and (inbox.state = 'DEAD' or (inbox.state = 'PENDING' and inbox.verdict is not null)) returning inbox.event_id",
+            " and (inbox.state = 'DEAD' or (inbox.state = 'PENDING' and inbox.verdict is not null)) returning inbox.event_id, inbox.seq, inbox.received_at, 'REOPENED' as state",
         );
-        let update = sqlx::query_scalar(sql)
-            .bind(self.now())
-            .bind(batch(arrivals)?);
-        let reopened: Vec<String> = update.fetch_all(&mut *transaction).await?;
-        let mut stored = self.store(transaction, arrivals).await?;
-        stored.extend(reopened.into_iter().map(|event_id| Stored {
-            event_id,
-            place: Place::Reopened,
-        }));
-        Ok(stored)
+        let update = sqlx::query(sql).bind(self.now()).bind(batch(arrivals)?);
+        let reopened = update.fetch_all(&mut *transaction).await?;
+        let mut new = self.store(transaction, arrivals, None).await?;
+        for row in &reopened {
+            new.push(stored(row)?);
+        }
+        Ok(new)
     }
+}
+
+/// Each PNR that comes once may go to a worker; where it comes twice, the one may make the other untrue.
+fn rows(arrivals: &[Arrival], mut workers: usize) -> Vec<Row<'_>> {
+    let mut of_pnr = BTreeMap::new();
+    for arrival in arrivals {
+        *of_pnr.entry(arrival.pnr()).or_insert(0) += 1;
+    }
+    let row = |arrival: &'_ Arrival| -> i64 {
+        let free = !arrival.has_predecessors() && of_pnr.get(arrival.pnr()) == Some(&1);
+        let at_once = free && workers > 0;
+        workers -= usize::from(at_once);
+        at_once.into()
+    };
+    let at_once: Vec<_> = arrivals.iter().map(row).collect();
+    let pairs = arrivals.iter().zip(at_once);
+    pairs
+        .map(|(arrival, at_once)| Row { arrival, at_once })
+        .collect()
+}
+
+fn stored(row: &AnyRow) -> Result<Stored, Error> {
+    let state: String = row.try_get("state")?;
+    Ok(Stored {
+        event_id: row.try_get("event_id")?,
+        seq: row.try_get("seq")?,
+        received_at: from_micros(row.try_get("received_at")?),
+        place: match state.as_str() {
+            "EXPIRED" => Place::Expired,
+            "CLAIMED" => Place::Claimed,
+            "REOPENED" => Place::Reopened,
+            _ => Place::Due,
+        },
+    })
 }
 
 fn pnrs<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Vec<&'a str> {

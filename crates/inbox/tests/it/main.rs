@@ -1,6 +1,7 @@
 //! The store, on whichever database `testkit` gives.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod at_once;
 mod order;
 mod simulation;
 
@@ -85,7 +86,8 @@ impl Fixture {
 
     async fn store_all(&self, arrivals: &[Arrival]) -> Vec<(String, Place)> {
         let mut transaction = self.database.begin().await.unwrap();
-        let stored = self.inbox.store(&mut transaction, arrivals).await.unwrap();
+        let stored = self.inbox.store(&mut transaction, arrivals, None);
+        let stored = stored.await.unwrap();
         transaction.commit().await.unwrap();
         places(stored)
     }

@@ -361,8 +361,9 @@ async fn the_database_s_own_clock_serves_where_nobody_holds_it() {
     let fixture = Fixture::new().await;
     let inbox = Inbox::new(fixture.database.clone(), RULES, &PROVIDERS);
     let mut transaction = fixture.database.begin().await.unwrap();
-    let row = versioned("a", CONFIRMED, 1, "");
-    inbox.store(&mut transaction, &[row]).await.unwrap();
+    let rows = [versioned("a", CONFIRMED, 1, "")];
+    let store = inbox.store(&mut transaction, &rows, None);
+    store.await.unwrap();
     transaction.commit().await.unwrap();
     let claimed = inbox.claim(("smtp", Choice::Any), 1, LEASE).await.unwrap();
     assert_eq!(ids(&claimed), ["a"]);

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use super::at_once::{bare_record, idle};
 use super::*;
 
 /// Steps of a schedule before everything is let come to rest.
@@ -148,15 +149,23 @@ impl World {
         let batch: Vec<_> = self.unread.drain(..count).collect();
         if self.random.u8(0..8) == 0 {
             let mut transaction = self.fixture().database.begin().await.unwrap();
-            let store = self.fixture().inbox.store(&mut transaction, &batch).await;
-            store.unwrap();
+            let store = self.fixture().inbox.store(&mut transaction, &batch, None);
+            store.await.unwrap();
             drop(transaction);
             self.note(&format!("lost a batch of {count} before its commit"));
             self.unread.splice(0..0, batch);
             return;
         }
-        let stored = self.fixture().store_all(&batch).await;
-        self.note(&format!("read {stored:?}"));
+        let provider = BOTH[self.random.usize(0..BOTH.len())];
+        let idle = idle(provider, self.random.usize(0..=2));
+        let stored = self.fixture().store_with(&batch, idle).await;
+        self.note(&format!("read {stored:?} for {provider}"));
+        for row in stored.iter().filter(|row| row.place == Place::Claimed) {
+            let (pnr, _, event) = &self.versions[&row.event_id];
+            let record = bare_record(&row.event_id, pnr, *event);
+            self.take_in_hand(Claimed::at_once(record, row), provider);
+        }
+        self.one_in_flight_for_each_pnr().await;
         // Its offset may not have been committed.
         if self.random.u8(0..4) == 0 {
             self.unread.extend(batch);
@@ -176,14 +185,18 @@ impl World {
                 "{provider} claims {:?}",
                 ids(std::slice::from_ref(&row))
             ));
-            self.in_hand.push(InHand {
-                row,
-                provider,
-                claimed_at: self.fixture().clock.now(),
-                outcome: None,
-            });
+            self.take_in_hand(row, provider);
         }
         self.one_in_flight_for_each_pnr().await;
+    }
+
+    fn take_in_hand(&mut self, row: Claimed, provider: &'static str) {
+        self.in_hand.push(InHand {
+            row,
+            provider,
+            claimed_at: self.fixture().clock.now(),
+            outcome: None,
+        });
     }
 
     async fn one_in_flight_for_each_pnr(&self) {
@@ -432,15 +445,8 @@ const fn place(event: EventType) -> i64 {
 }
 
 fn simulated(id: &str, pnr: &str, event_type: EventType, known: Option<(i64, &str)>) -> Arrival {
-    let mut event = BookingEvent::decode(testkit::sample_event().as_bytes()).unwrap();
-    event.event_id = id.parse().unwrap();
-    event.pnr_number = pnr.parse().unwrap();
-    event.event_type = event_type;
-    let record = Record {
-        topic: event_type.topic().to_owned(),
-        value: Some(event.encode().unwrap()),
-        ..Record::default()
-    };
+    let record = bare_record(id, pnr, event_type);
+    let event = BookingEvent::decode(record.value.as_deref().unwrap()).unwrap();
     let mut headers = ReadHeaders::default();
     if let Some((version, history)) = known {
         headers.booking_version = Some(version);
