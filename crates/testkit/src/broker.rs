@@ -1,6 +1,7 @@
 //! A broker for a test.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -137,17 +138,20 @@ impl TestBroker {
     }
 
     fn change_topic(&self, topic: &str, how: &[&str]) -> Result<()> {
-        let own = self.own.as_ref();
-        let cluster = own
-            .context("not a broker of the test's own")?
-            .cluster
-            .cluster();
-        let mut tool = Command::new(cluster.bin_dir().join("kafka-topics.sh"));
-        tool.args(["--bootstrap-server", &cluster.bootstrap(), "--topic", topic]);
+        let tools = self.tools().context("not a broker of the test's own")?;
+        let servers = &self.settings.kafka_bootstrap_servers;
+        let mut tool = Command::new(tools.join("kafka-topics.sh"));
+        tool.args(["--bootstrap-server", servers, "--topic", topic]);
         let changed = tool.args(how).status();
         let changed = changed.context("could not run kafka-topics.sh")?;
         ensure!(changed.success(), "{topic} could not be changed");
         Ok(())
+    }
+
+    /// Where Kafka's own tools are, if it is a broker of [`TestBroker::start_own`].
+    pub fn tools(&self) -> Option<PathBuf> {
+        let own = self.own.as_ref()?;
+        Some(own.cluster.cluster().bin_dir())
     }
 
     /// How many brokers there are that can be stopped one by one: those of the Kafka of `TEST_KAFKA_DATA_DIR`.

@@ -1,6 +1,6 @@
 //! What the programs do in a second, measured on the real ones, with PostgreSQL and Apache Kafka if the environment names them.
 //!
-//! `cargo bench -p e2e -- [bookings] [delivery] [lanes] [start]`; without a name all of them. The tables are Markdown.
+//! `cargo bench -p e2e -- [bookings] [delivery] [lanes] [stages] [start]`; without a name all of them. The tables are Markdown.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,6 +12,7 @@ mod bookings;
 mod delivery;
 mod lanes;
 mod load;
+mod stages;
 mod start;
 
 #[tokio::main]
@@ -29,6 +30,9 @@ async fn main() {
     }
     if wants("delivery") {
         delivery::measure().await;
+    }
+    if wants("stages") {
+        stages::measure().await;
     }
     if wants("lanes") {
         lanes::measure().await;
