@@ -54,21 +54,20 @@ impl Inbox {
         self.begin_claim(&mut transaction, CLAIM).await?;
         let sql = timed!(
             self.database,
-            "update inbox set state = 'CLAIMED', token = token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
-            now,
-            " + $3 where seq in (
-                 select i.seq from inbox i where i.state = 'PENDING' and i.not_before <= ",
+            // The first few due rows are found once, and each is then reached by its number; its token says that it is still as it was.
+            "with due as materialized (
+                 select i.seq, i.token from inbox i where i.state = 'PENDING' and i.not_before <= ",
             now,
             " and (i.unsure_of = $2 or ($5 = 1 and (i.unsure_of is null or $6 not like '%,' || i.unsure_of || ',%')))
                  and i.seq = (
                      select o.seq from inbox o where o.pnr = i.pnr and o.state in ('PENDING', 'CLAIMED')
                      order by o.version, o.event_at, o.seq limit 1)
-                 and (
-                     select c.seq from inbox c where c.pnr = i.pnr and c.state in ('PENDING', 'CLAIMED') and c.state = 'CLAIMED'
-                     limit 1) is null
+                 and (select c.seq from inbox c where c.pnr = i.pnr and c.state = 'CLAIMED' limit 1) is null
                  order by i.not_before, i.seq limit $4)
-             and state = 'PENDING'
-             returning seq, token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
+             update inbox set state = 'CLAIMED', token = inbox.token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
+            now,
+            " + $3 from due where inbox.seq = due.seq and inbox.token = due.token
+             returning inbox.seq, inbox.token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
                  (select c.version from inbox c where c.pnr = inbox.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > inbox.version
                      order by c.version desc limit 1) as cancelled,
                  (select s.event_type || ' ' || s.version from inbox s where s.pnr = inbox.pnr and (s.state = 'SENT' or s.unsure_of is not null)

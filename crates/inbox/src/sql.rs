@@ -1,5 +1,7 @@
 //! What every statement shares: the time by the database's clock, which all processes share, in microseconds since 1970.
 //!
+//! A statement that reaches rows by PNR, event or number says `finished_at is null`, not which states that are: the planner would rather read every unfinished row, of which its statistics know none.
+//!
 //! The first parameter of every statement is the time, where another clock than the database's is to tell it; `null` otherwise.
 
 /// The time in a statement for `PostgreSQL`.

@@ -180,7 +180,7 @@ impl Inbox {
             self.database,
             "update inbox set awaits = null, not_before = ",
             now,
-            " where awaits is not null and state = 'PENDING' and attempts = 0 and pnr in ",
+            " where awaits is not null and finished_at is null and state <> 'CLAIMED' and attempts = 0 and pnr in ",
             ("(select json_array_elements_text($2::json)) and not exists (select 1 from json_array_elements_text(awaits::json) as earlier(version) where "
                 | "(select value from json_each($2)) and not exists (select 1 from json_each(awaits) as earlier where "),
             "not exists (select 1 from inbox p where p.pnr = inbox.pnr and p.version = ",
@@ -202,7 +202,7 @@ impl Inbox {
             self.database,
             "update inbox set not_before = ",
             now,
-            " where state = 'PENDING' and event_type = 'BOOKING_CONFIRMED' and verdict is null and not_before > ",
+            " where finished_at is null and state <> 'CLAIMED' and event_type = 'BOOKING_CONFIRMED' and verdict is null and not_before > ",
             now,
             " and pnr in ",
             ("(select json_array_elements_text($2::json))" | "(select value from json_each($2))"),
@@ -220,8 +220,8 @@ impl Inbox {
         stored: &mut [Stored],
     ) -> Result<(), Error> {
         let sql = self.database.pick(
-            "select event_id from inbox where awaits is not null and state = 'PENDING' and event_id in (select json_array_elements_text($1::json))",
-            "select event_id from inbox where awaits is not null and state = 'PENDING' and event_id in (select value from json_each($1))",
+            "select event_id from inbox where awaits is not null and finished_at is null and event_id in (select json_array_elements_text($1::json))",
+            "select event_id from inbox where awaits is not null and finished_at is null and event_id in (select value from json_each($1))",
         );
         let ids: Vec<_> = stored.iter().map(|row| row.event_id.as_str()).collect();
         let waiting: Vec<String> = sqlx::query_scalar(sql)

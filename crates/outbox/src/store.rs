@@ -139,18 +139,18 @@ impl Store {
         }
         self.hold().await?;
         let sql = self.database.pick(
-            "update outbox set owner = $1
-             where seq in (
+            "with free as materialized (
                  select o.seq from outbox o where o.published_at is null and o.not_before <= (extract(epoch from clock_timestamp()) * 1000000)::bigint
                  and not exists (select 1 from outbox_relay r where r.owner = o.owner and r.lease_until > (extract(epoch from clock_timestamp()) * 1000000)::bigint)
                  order by o.seq limit $2 for update skip locked)
-             returning seq, event_id, topic, record_key, event_type, version, payload, headers, created_at",
-            "update outbox set owner = $1
-             where seq in (
+             update outbox set owner = $1 from free where outbox.seq = free.seq
+             returning outbox.seq, event_id, topic, record_key, event_type, version, payload, headers, created_at",
+            "with free as materialized (
                  select o.seq from outbox o where o.published_at is null and o.not_before <= cast(unixepoch('subsec') * 1000000 as integer)
                  and not exists (select 1 from outbox_relay r where r.owner = o.owner and r.lease_until > cast(unixepoch('subsec') * 1000000 as integer))
                  order by o.seq limit $2)
-             returning seq, event_id, topic, record_key, event_type, version, payload, headers, created_at",
+             update outbox set owner = $1 from free where outbox.seq = free.seq
+             returning outbox.seq, event_id, topic, record_key, event_type, version, payload, headers, created_at",
         );
         let claim = sqlx::query(sql).bind(&self.owner).bind(i64::from(limit));
         let mut transaction = self.database.begin().await?;

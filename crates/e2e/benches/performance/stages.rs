@@ -118,7 +118,7 @@ async fn claims(batch: usize) {
     let mut left = count;
     while left > 0 {
         let claim = inbox.claim(("smtp", Choice::Any), batch, LEASE).await;
-        let settled: Vec<_> = claim.unwrap().into_iter().map(sent).collect();
+        let settled: Vec<_> = claim.unwrap().iter().map(sent).collect();
         let mut transaction = database.begin().await.unwrap();
         left -= inbox
             .settle(&mut transaction, &settled)
@@ -134,7 +134,7 @@ async fn claims(batch: usize) {
     );
 }
 
-fn sent(row: Claimed) -> Settled {
+fn sent(row: &Claimed) -> Settled {
     Settled {
         seq: row.seq,
         token: row.token,

@@ -1,0 +1,2 @@
+drop index inbox_leased;
+create index inbox_claimed on inbox (pnr, lease_until) where state = 'CLAIMED';
