@@ -22,12 +22,14 @@ const RESTED: Duration = Duration::from_secs(1);
 
 /// A process that stops or vanishes inside a transaction must not stop the others.
 ///
-/// Every statement of ours reaches a few rows by an index, also while a table is small: reading a whole one to join it was ten times slower, and compiling a claim took a hundred times longer than running it.
+/// Every statement of ours reaches a few rows by an index, also while a table is small: reading a whole one to join it was ten times slower, and compiling a claim took a hundred times longer than running it. A plan made while a table is new is kept for the life of the connection.
 const POSTGRES_SESSION: &str = "
     set statement_timeout = '10s';
     set lock_timeout = '5s';
     set idle_in_transaction_session_timeout = '10s';
     set jit = off;
+    set enable_seqscan = off;
+    set enable_bitmapscan = off;
     set enable_hashjoin = off;
     set enable_mergejoin = off;
     set random_page_cost = 1.1";

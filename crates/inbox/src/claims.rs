@@ -22,10 +22,7 @@ macro_rules! take_turn {
 pub(crate) const TURN: &str = take_turn!();
 
 /// The same, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
-const CLAIM: &str = concat!(
-    take_turn!(),
-    ", set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
-);
+const CLAIM: &str = concat!(take_turn!(), ", set_config('enable_sort', 'off', true)");
 
 /// Which rows are wanted for a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +63,9 @@ impl Inbox {
                  order by i.not_before, i.seq limit $4)
              update inbox set state = 'CLAIMED', token = inbox.token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
             now,
-            " + $3 from due where inbox.seq = due.seq and inbox.token = due.token
+            " + $3 from due where ",
+            ("inbox.seq = any (array[due.seq])" | "inbox.seq = due.seq"),
+            " and inbox.token = due.token
              returning inbox.seq, inbox.token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
                  (select c.version from inbox c where c.pnr = inbox.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > inbox.version
                      order by c.version desc limit 1) as cancelled,

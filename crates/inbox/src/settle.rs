@@ -52,7 +52,9 @@ impl Inbox {
             ("from json_to_recordset($2::json) as r(seq bigint, token bigint, state text, refund bigint, after bigint, failed bigint, finished bigint, doubt bigint, verdict text, provider_message_id text, reason text), "
             | "from (select value->>'seq' as seq, value->>'token' as token, value->>'state' as state, value->>'refund' as refund, value->>'after' as after, value->>'failed' as failed, value->>'finished' as finished, value->>'doubt' as doubt, value->>'verdict' as verdict, value->>'provider_message_id' as provider_message_id, value->>'reason' as reason from json_each($2)) as r, "),
             "(select ", now, " as now) as t
-             where inbox.seq = r.seq and inbox.token = r.token and inbox.finished_at is null returning inbox.seq",
+             where ",
+            ("inbox.seq = any (array[r.seq])" | "inbox.seq = r.seq"),
+            " and inbox.token = r.token and inbox.finished_at is null returning inbox.seq",
         );
         let update = sqlx::query_scalar(sql)
             .bind(self.now())

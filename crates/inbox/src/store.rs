@@ -150,10 +150,10 @@ impl Inbox {
              from (select r.*, case state when 'CLAIMED' then 1 else 0 end as claimed from (
                  select ",
             ("r.event_id, r.pnr, r.event_type, r.version, r.event_at, r.awaits, r.topic, r.partition as kafka_partition, r.\"offset\" as kafka_offset, r.timestamp as kafka_timestamp, r.payload, r.origin, t.now,
-                 case when r.timestamp * 1000 < t.now - $3 then 'EXPIRED' when r.at_once = 1 and not exists (select 1 from inbox p where p.pnr = r.pnr) then 'CLAIMED' else 'PENDING' end as state
+                 case when r.timestamp * 1000 < t.now - $3 then 'EXPIRED' when r.at_once = 1 and (select p.seq from inbox p where p.pnr = r.pnr limit 1) is null then 'CLAIMED' else 'PENDING' end as state
                  from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text, at_once bigint), "
                 | "value->>'event_id' as event_id, value->>'pnr' as pnr, value->>'event_type' as event_type, value->>'version' as version, value->>'event_at' as event_at, value->>'awaits' as awaits, value->>'topic' as topic, value->>'partition' as kafka_partition, value->>'offset' as kafka_offset, value->>'timestamp' as kafka_timestamp, value->>'payload' as payload, value->>'origin' as origin, t.now,
-                 case when (value->>'timestamp') * 1000 < t.now - $3 then 'EXPIRED' when value->>'at_once' = 1 and not exists (select 1 from inbox p where p.pnr = value->>'pnr') then 'CLAIMED' else 'PENDING' end as state
+                 case when (value->>'timestamp') * 1000 < t.now - $3 then 'EXPIRED' when value->>'at_once' = 1 and (select p.seq from inbox p where p.pnr = value->>'pnr' limit 1) is null then 'CLAIMED' else 'PENDING' end as state
                  from json_each($2), "),
             "(select ",
             now,
@@ -180,9 +180,9 @@ impl Inbox {
             self.database,
             "update inbox set awaits = null, not_before = ",
             now,
-            " where awaits is not null and finished_at is null and state <> 'CLAIMED' and attempts = 0 and pnr in ",
-            ("(select json_array_elements_text($2::json)) and not exists (select 1 from json_array_elements_text(awaits::json) as earlier(version) where "
-                | "(select value from json_each($2)) and not exists (select 1 from json_each(awaits) as earlier where "),
+            " where awaits is not null and finished_at is null and state <> 'CLAIMED' and attempts = 0 and pnr ",
+            ("= any (array(select json_array_elements_text($2::json))) and not exists (select 1 from json_array_elements_text(awaits::json) as earlier(version) where "
+                | "in (select value from json_each($2)) and not exists (select 1 from json_each(awaits) as earlier where "),
             "not exists (select 1 from inbox p where p.pnr = inbox.pnr and p.version = ",
             ("earlier.version::bigint))" | "earlier.value))"),
         );
@@ -204,8 +204,9 @@ impl Inbox {
             now,
             " where finished_at is null and state <> 'CLAIMED' and event_type = 'BOOKING_CONFIRMED' and verdict is null and not_before > ",
             now,
-            " and pnr in ",
-            ("(select json_array_elements_text($2::json))" | "(select value from json_each($2))"),
+            " and pnr ",
+            ("= any (array(select json_array_elements_text($2::json)))"
+                | "in (select value from json_each($2))"),
         );
         let cancellations = arrivals.iter().filter(|arrival| arrival.is_cancellation());
         let update = sqlx::query(sql)
@@ -220,7 +221,7 @@ impl Inbox {
         stored: &mut [Stored],
     ) -> Result<(), Error> {
         let sql = self.database.pick(
-            "select event_id from inbox where awaits is not null and finished_at is null and event_id in (select json_array_elements_text($1::json))",
+            "select event_id from inbox where awaits is not null and finished_at is null and event_id = any (array(select json_array_elements_text($1::json)))",
             "select event_id from inbox where awaits is not null and finished_at is null and event_id in (select value from json_each($1))",
         );
         let ids: Vec<_> = stored.iter().map(|row| row.event_id.as_str()).collect();
@@ -253,7 +254,7 @@ impl Inbox {
             self.database,
             "update inbox set state = 'PENDING', attempts = 0, token = token + 1, verdict = null, reason = null, first_failure_at = null, last_failure_at = null, finished_at = null, not_before = ",
             now,
-            (", origin = r.origin from json_to_recordset($2::json) as r(event_id text, origin text) where inbox.event_id = r.event_id"
+            (", origin = r.origin from json_to_recordset($2::json) as r(event_id text, origin text) where inbox.event_id = any (array[r.event_id])"
                 | ", origin = r.value->>'origin' from json_each($2) as r where inbox.event_id = r.value->>'event_id'"),
             " and (inbox.state = 'DEAD' or (inbox.state = 'PENDING' and inbox.verdict is not null)) returning inbox.event_id, inbox.seq, inbox.received_at, 'REOPENED' as state",
         );

@@ -143,7 +143,7 @@ impl Store {
                  select o.seq from outbox o where o.published_at is null and o.not_before <= (extract(epoch from clock_timestamp()) * 1000000)::bigint
                  and not exists (select 1 from outbox_relay r where r.owner = o.owner and r.lease_until > (extract(epoch from clock_timestamp()) * 1000000)::bigint)
                  order by o.seq limit $2 for update skip locked)
-             update outbox set owner = $1 from free where outbox.seq = free.seq
+             update outbox set owner = $1 from free where outbox.seq = any (array[free.seq])
              returning outbox.seq, event_id, topic, record_key, event_type, version, payload, headers, created_at",
             "with free as materialized (
                  select o.seq from outbox o where o.published_at is null and o.not_before <= cast(unixepoch('subsec') * 1000000 as integer)
@@ -173,7 +173,7 @@ impl Store {
     /// Lets go of rows: anybody may take them after `delay`.
     pub(crate) async fn release(&self, event_ids: &[String], delay: Duration) -> Result<(), Error> {
         let sql = self.database.pick(
-            "update outbox set owner = '', not_before = (extract(epoch from clock_timestamp()) * 1000000)::bigint + $2 where published_at is null and event_id in (select json_array_elements_text($1::json))",
+            "update outbox set owner = '', not_before = (extract(epoch from clock_timestamp()) * 1000000)::bigint + $2 where published_at is null and event_id = any (array(select json_array_elements_text($1::json)))",
             "update outbox set owner = '', not_before = cast(unixepoch('subsec') * 1000000 as integer) + $2 where published_at is null and event_id in (select value from json_each($1))",
         );
         self.write(
@@ -200,7 +200,7 @@ impl Store {
 
     async fn drop_published(&self, marks: &[Mark]) -> Result<(), Error> {
         let sql = self.database.pick(
-            "delete from outbox where event_id in (select json_array_elements_text($1::json))",
+            "delete from outbox where event_id = any (array(select json_array_elements_text($1::json)))",
             "delete from outbox where event_id in (select value from json_each($1))",
         );
         let event_ids: Vec<_> = marks.iter().map(|mark| mark.event_id.as_str()).collect();
@@ -211,7 +211,7 @@ impl Store {
         let sql = self.database.pick(
             "update outbox set published_at = $2, kafka_partition = r.partition, kafka_offset = r.\"offset\"
              from json_to_recordset($1::json) as r(event_id text, partition integer, \"offset\" bigint)
-             where outbox.event_id = r.event_id",
+             where outbox.event_id = any (array[r.event_id])",
             "update outbox set published_at = $2, kafka_partition = r.value->>'partition', kafka_offset = r.value->>'offset'
              from json_each($1) as r where outbox.event_id = r.value->>'event_id'",
         );

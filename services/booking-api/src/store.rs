@@ -113,7 +113,7 @@ impl Store {
         }
         let sql = self.database.pick(
             select!(
-                "where pnr in (select json_array_elements_text($1::json)) order by pnr for update"
+                "where pnr = any (array(select json_array_elements_text($1::json))) order by pnr for update"
             ),
             select!("where pnr in (select value from json_each($1))"),
         );
@@ -164,7 +164,7 @@ impl Store {
         let sql = self.database.pick(
             "update booking set version = r.version, status = r.status, payment_status = r.payment_status, history = r.history, cancel_reason = r.cancel_reason, updated_at = r.updated_at
              from json_to_recordset($1::json) as r(pnr text, version bigint, status text, payment_status text, history text, cancel_reason text, updated_at bigint)
-             where booking.pnr = r.pnr",
+             where booking.pnr = any (array[r.pnr])",
             "update booking set version = r.value->>'version', status = r.value->>'status', payment_status = r.value->>'payment_status', history = r.value->>'history', cancel_reason = r.value->>'cancel_reason', updated_at = r.value->>'updated_at'
              from json_each($1) as r where booking.pnr = r.value->>'pnr'",
         );

@@ -62,7 +62,7 @@ impl Store {
             return Ok(BTreeMap::new());
         }
         let sql = self.database.pick(
-            "select scope_key, fingerprint, answer from idempotency where created_at >= $2 and scope_key in (select json_array_elements_text($1::json))",
+            "select scope_key, fingerprint, answer from idempotency where created_at >= $2 and scope_key = any (array(select json_array_elements_text($1::json)))",
             "select scope_key, fingerprint, answer from idempotency where created_at >= $2 and scope_key in (select value from json_each($1))",
         );
         let query = sqlx::query(sql).bind(batch(scope_keys)?).bind(too_old(now));
