@@ -6,9 +6,10 @@ WORKDIR /src
 FROM toolchain AS manifests
 COPY . .
 RUN mkdir /manifests \
+    && echo 'fn main() {}' >/empty.rs \
     && find . \( -name Cargo.toml -o -name Cargo.lock -o -path '*/src/lib.rs' -o -path '*/src/main.rs' -o -path '*/benches/*.rs' \) \
         -exec cp --parents {} /manifests ';' \
-    && find /manifests -name '*.rs' -exec sh -c 'echo "fn main() {}" > "$1"' sh {} ';'
+    && find /manifests -name '*.rs' -exec cp /empty.rs {} ';'
 
 FROM toolchain AS build
 COPY --from=manifests /manifests .
@@ -18,10 +19,7 @@ COPY . .
 # Cargo looks only at sources that are newer than what it built.
 RUN find crates services -name '*.rs' -exec touch {} + \
     && cargo build --release --locked \
-        -p booking-api -p email-notifier -p sms-notifier -p whatsapp-notifier -p harkara \
-    && mkdir /programs \
-    && cd target/release \
-    && cp booking-api email-notifier sms-notifier whatsapp-notifier harkara /programs
+        -p booking-api -p email-notifier -p sms-notifier -p whatsapp-notifier -p harkara
 
 FROM debian:bookworm-slim
 RUN groupadd --gid 10001 harkara \
@@ -29,7 +27,8 @@ RUN groupadd --gid 10001 harkara \
     && install --directory --owner harkara --group harkara /data
 # Who vouches for the providers' certificates.
 COPY --from=toolchain /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /programs /usr/local/bin/
+COPY --from=build /src/target/release/booking-api /src/target/release/email-notifier /src/target/release/sms-notifier \
+    /src/target/release/whatsapp-notifier /src/target/release/harkara /usr/local/bin/
 USER 10001:10001
 # Databases and the sandbox's ledger are in ./data unless the settings say otherwise.
 WORKDIR /
