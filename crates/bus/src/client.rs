@@ -5,7 +5,7 @@ use std::str::FromStr;
 use rdkafka::ClientConfig;
 use rdkafka::statistics::Statistics;
 
-use crate::KafkaSettings;
+use crate::{ClientError, KafkaSettings};
 
 /// librdkafka properties an operator hands through. `Debug` hides the values: passwords are among them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,13 @@ impl std::fmt::Debug for Properties {
 }
 
 /// The part of the configuration that producers, consumers and admin clients share.
-pub(crate) fn config(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
+pub(crate) fn config(
+    settings: &KafkaSettings,
+    client_id: &str,
+) -> Result<ClientConfig, ClientError> {
+    if settings.min_in_sync() > settings.kafka_replication_factor {
+        return Err(ClientError::InSync);
+    }
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &settings.kafka_bootstrap_servers)
@@ -47,7 +53,7 @@ pub(crate) fn config(settings: &KafkaSettings, client_id: &str) -> ClientConfig 
         .set("reconnect.backoff.max.ms", "2000")
         .set("allow.auto.create.topics", "false")
         .set_log_level(rdkafka::config::RDKafkaLogLevel::Warning);
-    config
+    Ok(config)
 }
 
 /// Lays the operator's properties over ours.

@@ -93,7 +93,7 @@ impl Consumer {
             group: "nobody".to_owned(),
             topics: Vec::new(),
         };
-        let _goes_at_once: BaseConsumer = config(settings, &nobody).create()?;
+        let _goes_at_once: BaseConsumer = config(settings, &nobody)?.create()?;
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Consumer {
             open: AtomicBool::new(true),
             ..Shared::default()
         });
-        let config = config(settings, &subscription);
+        let config = config(settings, &subscription)?;
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context(Arc::clone(&shared)))?;
         let (batch_sender, batches) = async_mpsc::channel(1);
@@ -210,8 +210,11 @@ impl Consumer {
     }
 }
 
-fn config(settings: &KafkaSettings, subscription: &Subscription) -> ClientConfig {
-    let mut config = client::config(settings, &subscription.client_id);
+fn config(
+    settings: &KafkaSettings,
+    subscription: &Subscription,
+) -> Result<ClientConfig, ClientError> {
+    let mut config = client::config(settings, &subscription.client_id)?;
     config
         .set("group.id", &subscription.group)
         .set("enable.auto.commit", "false")
@@ -236,7 +239,7 @@ fn config(settings: &KafkaSettings, subscription: &Subscription) -> ClientConfig
         // A topic or partition that is new is read after this.
         .set("topic.metadata.refresh.interval.ms", "5000")
         .set("statistics.interval.ms", "5000");
-    client::with_properties(config, settings)
+    Ok(client::with_properties(config, settings))
 }
 
 impl Shared {

@@ -140,10 +140,9 @@ impl InProcessBroker {
     pub fn settings(&self, partitions: i32) -> KafkaSettings {
         let properties = IN_PROCESS_PROPERTIES.parse().unwrap_or_default();
         KafkaSettings {
-            kafka_bootstrap_servers: self.bootstrap.clone(),
             kafka_properties: properties,
             kafka_partitions: partitions,
-            kafka_replication_factor: 1,
+            ..KafkaSettings::local(self.bootstrap.clone())
         }
     }
 

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
+mod cluster;
 mod consumer;
 mod in_process;
 mod offsets;
+mod plan;
 mod poller;
 mod positions;
 mod producer;
@@ -13,11 +15,13 @@ mod settings;
 mod topics;
 
 pub use client::Properties;
+pub use cluster::{Cluster, TopicConfigs};
 pub use consumer::{Consumer, ConsumerFailed, Lag, Subscription};
 pub use in_process::{IN_PROCESS_PROPERTIES, InProcessBroker, InProcessError, Refusal, Request};
 pub use offsets::Offsets;
+pub use plan::{Blueprint, Difference, TopicPlan, UnequalPartitions, config, span};
 pub use positions::Position;
 pub use producer::{ClientError, Patience, Producer, PublishError, Published};
 pub use record::{NewRecord, Record};
-pub use settings::{KafkaSettings, servers};
-pub use topics::{TopicError, TopicLayout, TopicPlan, Topics};
+pub use settings::{Compression, KafkaSettings, TopicSettings, servers};
+pub use topics::{TopicError, TopicLayout, Topics};

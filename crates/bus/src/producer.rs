@@ -89,10 +89,16 @@ impl PublishError {
     }
 }
 
-/// The client could not be made: a property in `KAFKA_PROPERTIES` is unknown or has a bad value.
+/// The client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", without_value(.0))]
-pub struct ClientError(#[from] pub(crate) KafkaError);
+pub enum ClientError {
+    /// A property in `KAFKA_PROPERTIES` is unknown or has a bad value.
+    #[error("{}", without_value(.0))]
+    Property(#[from] KafkaError),
+    /// `KAFKA_MIN_INSYNC_REPLICAS` is more than there are: no record would ever count as written.
+    #[error("must not be more than KAFKA_REPLICATION_FACTOR")]
+    InSync,
+}
 
 /// A property's value may be a password, also where its name is misspelt.
 fn without_value(error: &KafkaError) -> String {
@@ -105,8 +111,12 @@ fn without_value(error: &KafkaError) -> String {
 
 impl From<ClientError> for chassis::Failure {
     fn from(error: ClientError) -> Self {
+        let variable = match error {
+            ClientError::Property(_) => "KAFKA_PROPERTIES",
+            ClientError::InSync => "KAFKA_MIN_INSYNC_REPLICAS",
+        };
         Self::Setting {
-            variable: "KAFKA_PROPERTIES",
+            variable,
             problem: error.to_string(),
         }
     }
@@ -126,7 +136,7 @@ impl Producer {
             Patience::Endless => 0,
             Patience::Within(limit) => limit.as_millis(),
         };
-        let mut config = client::config(settings, client_id);
+        let mut config = client::config(settings, client_id)?;
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")

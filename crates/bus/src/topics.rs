@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shutdown;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use crate::producer::ClientError;
-use crate::{KafkaSettings, Record, client, scan};
+use crate::{Blueprint, KafkaSettings, Record, TopicPlan, client, scan};
 
 /// How long the broker may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,9 +24,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a broker takes to tell of a new topic, most times.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Twice what a broker takes by default: a dead letter is its source and some headers more.
-const DEAD_LETTER_BYTES: &str = "2097152";
-
 /// How a topic lies on the brokers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicLayout {
@@ -34,8 +31,12 @@ pub struct TopicLayout {
     pub name: String,
     /// Partitions.
     pub partitions: usize,
-    /// Replicas of the first partition.
+    /// Replicas of each partition; of the one with the fewest, if they differ.
     pub replication_factor: usize,
+    /// Of them in sync, in the partition with the fewest.
+    pub in_sync: usize,
+    /// Partitions that no broker leads: they can be neither written nor read.
+    pub without_leader: usize,
 }
 
 impl TopicLayout {
@@ -44,33 +45,6 @@ impl TopicLayout {
         (0..)
             .take(self.partitions)
             .map(|number| (self.name.as_str(), number))
-    }
-}
-
-/// A topic that must be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicPlan {
-    /// Topic.
-    pub name: String,
-    /// The topic whose records it takes in the same partitions, some headers larger: for dead letters.
-    pub like: Option<String>,
-}
-
-impl TopicPlan {
-    /// A topic of its own.
-    pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            like: None,
-        }
-    }
-
-    /// A topic for the dead letters of `source`.
-    pub fn dead_letters(name: String, source: &str) -> Self {
-        Self {
-            name,
-            like: Some(source.to_owned()),
-        }
     }
 }
 
@@ -96,10 +70,9 @@ pub enum TopicError {
 /// Asks a broker about topics.
 pub struct Topics {
     pub(crate) config: ClientConfig,
-    client: Arc<BaseConsumer>,
-    admin: AdminClient<DefaultClientContext>,
-    partitions: i32,
-    replication_factor: i32,
+    pub(crate) client: Arc<BaseConsumer>,
+    pub(crate) admin: AdminClient<DefaultClientContext>,
+    settings: KafkaSettings,
 }
 
 impl Topics {
@@ -108,13 +81,12 @@ impl Topics {
     /// # Errors
     /// [`ClientError`] for properties librdkafka does not take.
     pub fn new(settings: &KafkaSettings, client_id: &str) -> Result<Self, ClientError> {
-        let config = client::with_properties(client::config(settings, client_id), settings);
+        let config = client::with_properties(client::config(settings, client_id)?, settings);
         Ok(Self {
             client: Arc::new(config.create()?),
             admin: config.create()?,
             config,
-            partitions: settings.kafka_partitions,
-            replication_factor: settings.kafka_replication_factor,
+            settings: settings.clone(),
         })
     }
 
@@ -134,46 +106,43 @@ impl Topics {
         Ok(topics)
     }
 
-    /// Makes those topics that are missing, with the partitions and replicas of the settings. Returns what it made.
+    /// Makes those topics that are missing, as the settings want them. Returns what it made.
     ///
     /// # Errors
     /// [`TopicError`].
     pub async fn ensure(&self, plans: &[TopicPlan]) -> Result<Vec<String>, TopicError> {
         let known = self.describe().await?;
-        let missing: Vec<_> = plans
-            .iter()
-            .filter(|plan| !known.iter().any(|topic| topic.name == plan.name))
-            .collect();
-        self.create(
-            missing
-                .iter()
-                .map(|plan| self.new_topic(plan, &known))
-                .collect(),
-        )
-        .await?;
-        Ok(missing.into_iter().map(|plan| plan.name.clone()).collect())
+        self.ensure_beside(&known, plans).await
     }
 
-    fn new_topic<'a>(&self, plan: &'a TopicPlan, known: &[TopicLayout]) -> NewTopic<'a> {
-        let like = known
+    async fn ensure_beside(
+        &self,
+        known: &[TopicLayout],
+        plans: &[TopicPlan],
+    ) -> Result<Vec<String>, TopicError> {
+        let missing = plans
             .iter()
-            .find(|topic| Some(&topic.name) == plan.like.as_ref());
-        let partitions = like.and_then(|like| i32::try_from(like.partitions).ok());
-        let partitions = partitions.unwrap_or(self.partitions);
-        let replication = TopicReplication::Fixed(self.replication_factor);
-        let topic = NewTopic::new(&plan.name, partitions, replication);
-        if plan.like.is_some() {
-            topic.set("max.message.bytes", DEAD_LETTER_BYTES)
-        } else {
-            topic
-        }
+            .filter(|plan| !known.iter().any(|topic| topic.name == plan.name));
+        let missing: Vec<_> = missing.map(|plan| self.blueprint(plan, known)).collect();
+        self.create(&missing).await?;
+        Ok(missing.into_iter().map(|topic| topic.name).collect())
     }
 
-    async fn create(&self, new: Vec<NewTopic<'_>>) -> Result<(), TopicError> {
-        if new.is_empty() {
+    /// A topic as the settings want it beside those that are known.
+    pub fn blueprint(&self, plan: &TopicPlan, known: &[TopicLayout]) -> Blueprint {
+        plan.blueprint(&self.settings, known)
+    }
+
+    /// Makes topics. One that exists stays as it is.
+    ///
+    /// # Errors
+    /// [`TopicError`].
+    pub async fn create(&self, topics: &[Blueprint]) -> Result<(), TopicError> {
+        if topics.is_empty() {
             return Ok(());
         }
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let new: Vec<_> = topics.iter().map(Blueprint::new_topic).collect();
         let outcomes = self.admin.create_topics(&new, &options).await;
         for outcome in outcomes.map_err(TopicError::Unreachable)? {
             match outcome {
@@ -247,19 +216,44 @@ impl Topics {
             .map_err(TopicError::Unreachable)
     }
 
-    /// [`Topics::ensure`], again and again until the broker tells of every topic or the process is to stop. `false` if it is to stop.
-    pub async fn ensure_until(&self, plans: &[TopicPlan], shutdown: &Shutdown) -> bool {
-        loop {
-            let ensured = tokio::select! {
-                ensured = self.ensure(plans) => ensured,
-                () = shutdown.cancelled() => return false,
-            };
-            let Some(pause) = pause_after(ensured) else {
-                return true;
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = shutdown.cancelled() => return false,
+    /// [`Topics::ensure`], again and again until the broker tells of every topic. Returns every topic of the cluster then, none if the process is to stop before.
+    pub async fn ensure_until(
+        &self,
+        plans: &[TopicPlan],
+        shutdown: &Shutdown,
+    ) -> Option<Vec<TopicLayout>> {
+        let ensured = shutdown.run_until_cancelled(async {
+            loop {
+                match self.look_and_ensure(plans).await {
+                    Ok(known) => return known,
+                    Err(pause) => tokio::time::sleep(pause).await,
+                }
+            }
+        });
+        ensured.await
+    }
+
+    /// Every topic of the cluster, or how long to wait before looking again.
+    async fn look_and_ensure(&self, plans: &[TopicPlan]) -> Result<Vec<TopicLayout>, Duration> {
+        let ensured = async {
+            let known = self.describe().await?;
+            let made = self.ensure_beside(&known, plans).await?;
+            Ok((known, made))
+        };
+        match ensured.await {
+            Ok((known, made)) if made.is_empty() => {
+                info!("topics are there");
+                Ok(known)
+            }
+            // A new topic is not at once known to every broker, and who subscribes too early does not get it.
+            Ok((_, made)) => {
+                info!(made = made.len(), "topics made");
+                Err(SETTLE)
+            }
+            Err(error) => {
+                let error: TopicError = error;
+                warn!(error = %error, "topics are not there yet");
+                Err(RETRY)
             }
         }
     }
@@ -271,32 +265,15 @@ impl std::fmt::Debug for Topics {
     }
 }
 
-/// How long to wait before looking again; none when every topic was there.
-fn pause_after(ensured: Result<Vec<String>, TopicError>) -> Option<Duration> {
-    match ensured {
-        Ok(made) if made.is_empty() => {
-            info!("topics are there");
-            None
-        }
-        // A new topic is not at once known to every broker, and who subscribes too early does not get it.
-        Ok(made) => {
-            info!(made = made.len(), "topics made");
-            Some(SETTLE)
-        }
-        Err(error) => {
-            warn!(error = %error, "topics are not there yet");
-            Some(RETRY)
-        }
-    }
-}
-
 fn layout(topic: &MetadataTopic) -> TopicLayout {
+    let partitions = topic.partitions();
+    let fewest = |count: fn(&MetadataPartition) -> usize| partitions.iter().map(count).min();
+    let led = partitions.iter().filter(|one| one.leader() >= 0).count();
     TopicLayout {
         name: topic.name().to_owned(),
-        partitions: topic.partitions().len(),
-        replication_factor: topic
-            .partitions()
-            .first()
-            .map_or(0, |first| first.replicas().len()),
+        partitions: partitions.len(),
+        replication_factor: fewest(|one| one.replicas().len()).unwrap_or(0),
+        in_sync: fewest(|one| one.isr().len()).unwrap_or(0),
+        without_leader: partitions.len() - led,
     }
 }

@@ -1,7 +1,7 @@
 //! A process from its settings to its exit status.
 
 use std::future::Future;
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,12 +10,13 @@ use tracing::{error, info};
 
 use crate::{Failure, ProcessSettings, Shutdown, logs};
 
-/// Runs a program: logs, a runtime, `run` until it ends or a signal asks it to, the exit status.
+/// Runs a program: logs, a runtime, `run` until it ends or a signal asks it to, the exit status: of `run` where it has one, 0 where it ends well without, the failure's otherwise.
 ///
 /// The first SIGTERM or SIGINT cancels the [`Shutdown`] and gives `run` the shutdown timeout; a second one ends the process at once.
-pub fn run_to_exit<F>(settings: &ProcessSettings, run: impl FnOnce(Shutdown) -> F) -> ExitCode
+pub fn run_to_exit<F, T>(settings: &ProcessSettings, run: impl FnOnce(Shutdown) -> F) -> ExitCode
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<T, Failure>>,
+    T: Termination,
 {
     let runtime = logs::start(&settings.log)
         .and_then(|()| Runtime::new().map_err(Failure::broken("could not start the runtime")));
@@ -25,7 +26,7 @@ where
         outcome
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(failure) => {
             tell(&failure);
             failure.exit_code()
@@ -41,12 +42,12 @@ fn tell(failure: &Failure) {
     eprintln!("{}", failure.line());
 }
 
-async fn until_told_to_stop<F>(
+async fn until_told_to_stop<F, T>(
     settings: &ProcessSettings,
     run: impl FnOnce(Shutdown) -> F,
-) -> Result<(), Failure>
+) -> Result<T, Failure>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<T, Failure>>,
 {
     let mut signals = Signals::listen()?;
     let shutdown = Shutdown::new();

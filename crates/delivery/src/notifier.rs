@@ -79,12 +79,7 @@ impl<C: Channel> Notifier<C> {
         let client_id = format!("{}-notifier", channel.channel());
         let producer = Producer::new(&settings.kafka, &client_id, Patience::Endless)?;
         Consumer::check(&settings.kafka)?;
-        let database = Database::open(
-            &settings.database,
-            CONNECTIONS,
-            &[inbox::SCHEMA, outbox::SCHEMA],
-        )
-        .await?;
+        let database = Database::open(&settings.database, CONNECTIONS, &SCHEMAS).await?;
         let listener = http::bind(settings.process.http_addr).await?;
         let address = listener
             .local_addr()
@@ -246,7 +241,7 @@ impl Parts {
         let events = &settings.delivery.topics;
         // The topics of dead letters and replays are laid out like their sources, which must be there first.
         for plans in [sources(events), own_topics(channel, events)] {
-            if !topics.ensure_until(&plans, &shutdown).await {
+            if topics.ensure_until(&plans, &shutdown).await.is_none() {
                 return Ok(());
             }
         }
@@ -289,7 +284,9 @@ fn inbox(database: &Database, inbox: Inbox, clock: &SharedClock) -> Inbox {
 
 fn sources(events: &[EventType]) -> Vec<TopicPlan> {
     let statuses = TopicPlan::new(NOTIFICATION_STATUS);
-    let events = events.iter().map(|event| TopicPlan::new(event.topic()));
+    let all = EventType::ALL.map(EventType::topic);
+    let plan = |event: &EventType| TopicPlan::new(event.topic()).like(&all);
+    let events = events.iter().map(plan);
     events.chain([statuses]).collect()
 }
 

@@ -123,7 +123,7 @@ async fn unless_stopped<T>(
     }
 }
 
-fn unreachable(error: TopicError) -> Failure {
+pub(crate) fn unreachable(error: TopicError) -> Failure {
     match error {
         TopicError::Unreachable(_) => Failure::Unavailable {
             what: "KAFKA_BOOTSTRAP_SERVERS",
@@ -146,7 +146,7 @@ fn count(letters: usize) -> String {
 }
 
 /// Writes to standard output. That nobody reads on is no failure: a replay goes on.
-fn say(text: &str) -> Result<(), Failure> {
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
     let mut out = stdout();
     let said = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     match said {

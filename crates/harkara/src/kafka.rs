@@ -91,13 +91,7 @@ pub(crate) async fn start_apache(options: &Options) -> Result<apache::Cluster, F
 
 /// Whether a broker tells a client about its cluster.
 async fn answers(address: String) -> bool {
-    let settings = KafkaSettings {
-        kafka_bootstrap_servers: address,
-        kafka_properties: bus::Properties::default(),
-        kafka_partitions: 3,
-        kafka_replication_factor: 1,
-    };
-    match Topics::new(&settings, "harkara") {
+    match Topics::new(&KafkaSettings::local(address), "harkara") {
         Ok(topics) => topics.describe().await.is_ok(),
         Err(_) => false,
     }

@@ -8,6 +8,7 @@ mod dlq;
 mod kafka;
 mod load;
 mod sandbox;
+mod topics;
 mod up;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Up(up::Up),
     /// Runs a real Apache Kafka on this machine, without containers.
     Kafka(kafka::Kafka),
+    /// Makes topics that are missing, and says how those that exist differ from what they should be.
+    Topics(topics::TopicsCommand),
     /// Lists, shows, replays and discards dead letters.
     Dlq(dlq::Dlq),
     /// Books at a rate, and says how long everything took.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Ok(Cli { command }) => match command {
             Command::Up(up) => up.run(),
             Command::Kafka(kafka) => kafka.run(),
+            Command::Topics(topics) => topics.run(),
             Command::Dlq(dlq) => dlq.run(),
             Command::Load(load) => load.run(),
             Command::Sandbox(sandbox) => sandbox.run(),

@@ -108,6 +108,24 @@ impl TestBroker {
         Ok(Some(broker))
     }
 
+    /// A broker for one test alone on which this topic has so many partitions, and every other three.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start_uneven(topic: &str, partitions: u16) -> Result<Self> {
+        if let Some(own) = Self::start_own().await? {
+            own.change_topic(topic, &["--alter", "--partitions", &partitions.to_string()])?;
+            return Ok(own);
+        }
+        Self::in_process_with(|name| {
+            if name == topic {
+                i32::from(partitions)
+            } else {
+                PARTITIONS
+            }
+        })
+    }
+
     async fn ensure_topics(&self) -> Result<()> {
         let topics = Topics::new(&self.settings, "testkit")?;
         // Only what producers write to: the notifiers make the rest, as they need it.
@@ -192,10 +210,9 @@ impl TestBroker {
     fn outside(kafka_bootstrap_servers: String) -> Self {
         let brokers = kafka_bootstrap_servers.split(',').count();
         let settings = KafkaSettings {
-            kafka_bootstrap_servers,
-            kafka_properties: bus::Properties::default(),
             kafka_partitions: PARTITIONS,
             kafka_replication_factor: if brokers >= 3 { 3 } else { 1 },
+            ..KafkaSettings::local(kafka_bootstrap_servers)
         };
         Self {
             settings,
@@ -205,10 +222,14 @@ impl TestBroker {
     }
 
     fn in_process() -> Result<Self> {
+        Self::in_process_with(|_| PARTITIONS)
+    }
+
+    fn in_process_with(partitions: impl Fn(&str) -> i32) -> Result<Self> {
         let broker = InProcessBroker::start().context("could not start the in-process broker")?;
         for topic in events::topics() {
             broker
-                .create_topic(&topic, PARTITIONS)
+                .create_topic(&topic, partitions(&topic))
                 .context("could not make a topic")?;
         }
         Ok(Self {

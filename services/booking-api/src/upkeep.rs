@@ -54,9 +54,10 @@ pub(crate) async fn watch_database(
 /// Makes the topics that are written and read here where they are missing, once a broker answers. Bookings do not wait for it. `false` if the process is to stop.
 pub(crate) async fn make_topics(topics: Topics, shutdown: &Shutdown) -> bool {
     let events = EventType::ALL.map(EventType::topic);
-    let names = events.into_iter().chain([NOTIFICATION_STATUS]);
-    let plans: Vec<_> = names.map(TopicPlan::new).collect();
-    topics.ensure_until(&plans, shutdown).await
+    let plans = events.map(|topic| TopicPlan::new(topic).like(&events));
+    let statuses = TopicPlan::new(NOTIFICATION_STATUS);
+    let plans: Vec<_> = plans.into_iter().chain([statuses]).collect();
+    topics.ensure_until(&plans, shutdown).await.is_some()
 }
 
 /// Keeps the readiness of `kafka`. Without it bookings are taken all the same, and their events wait.

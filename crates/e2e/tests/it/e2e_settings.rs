@@ -71,6 +71,13 @@ const REFUSALS: [Refusal; 13] = [
         64,
         "KAFKA_PROPERTIES: ",
     ),
+    // More replicas in sync than there are.
+    refusal(
+        "sms-notifier",
+        ("KAFKA_MIN_INSYNC_REPLICAS", "4"),
+        64,
+        "KAFKA_MIN_INSYNC_REPLICAS: ",
+    ),
     refusal(
         "booking-api",
         ("DATABASE_URL", "mongodb://127.0.0.1/x"),

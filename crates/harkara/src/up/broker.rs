@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ::broker::Forwarder;
 use ::broker::apache::Options;
-use bus::{InProcessBroker, KafkaSettings, Properties};
+use bus::{InProcessBroker, KafkaSettings};
 use chassis::{Failure, Shutdown};
 
 use crate::kafka::start_apache;
@@ -49,14 +49,8 @@ impl Broker {
     }
 
     fn outside(address: String, kind: &'static str) -> Self {
-        let settings = KafkaSettings {
-            kafka_bootstrap_servers: address.clone(),
-            kafka_properties: Properties::default(),
-            kafka_partitions: PARTITIONS,
-            kafka_replication_factor: 1,
-        };
         Self {
-            settings,
+            settings: KafkaSettings::local(address.clone()),
             address,
             kind,
             _in_process: None,

@@ -4,3 +4,4 @@
 mod desk;
 mod dlq;
 mod dlq_replay;
+mod topics;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use booking_api::{BookingApi, PnrSource, Settings, Sources};
-use bus::{KafkaSettings, Properties};
+use bus::KafkaSettings;
 use chassis::{Clock, Failure, ProcessSettings, Shutdown};
 use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, Dialect, WriteTransaction};
@@ -352,12 +352,7 @@ pub(crate) fn settings(database: &TestDatabase) -> Settings {
             log: "off".to_owned(),
             shutdown_timeout: Duration::from_secs(15),
         },
-        kafka: KafkaSettings {
-            kafka_bootstrap_servers: "127.0.0.1:1".to_owned(),
-            kafka_properties: Properties::default(),
-            kafka_partitions: 3,
-            kafka_replication_factor: 1,
-        },
+        kafka: KafkaSettings::local("127.0.0.1:1".to_owned()),
         database: database.settings(),
         consumer_group: "booking-api".to_owned(),
     }

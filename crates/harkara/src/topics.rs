@@ -1,0 +1,122 @@
+//! `harkara topics`: how the topics lie on the brokers, and how they should.
+
+mod survey;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bus::{KafkaSettings, Topics};
+use chassis::{Failure, ProcessSettings, Shutdown};
+use clap::{Args, Subcommand};
+
+use crate::dlq::{say, unreachable};
+use crate::sandbox::local;
+use crate::topics::survey::Survey;
+
+/// The program's name at the broker.
+const CLIENT: &str = "harkara-topics";
+
+/// Something differs: neither success nor failure.
+const DIFFERS: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  harkara topics describe
+  KAFKA_PARTITIONS=12 KAFKA_REPLICATION_FACTOR=3 harkara topics apply
+
+Give it the KAFKA_ variables that the programs have. A topic that exists is never changed: what differs is said, and Kafka's own kafka-configs.sh and kafka-topics.sh change it.
+More partitions for a topic move the keys of its records: stop the programs, let every group read to the end, then change the three event topics alike.
+Exit status: 0 if nothing differs, 2 if something does, 64 for a bad setting, 69 if the broker does not answer, 1 for any other failure.";
+
+/// Settings of `harkara topics`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TopicsCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Makes the topics that are missing, and says how the others differ from the settings.
+    #[command(after_help = EXAMPLES)]
+    Apply(Common),
+    /// Shows partitions, replicas and settings of every topic of the system, and what differs from the settings.
+    #[command(after_help = EXAMPLES)]
+    Describe(Common),
+}
+
+/// Settings of every action.
+#[derive(Args, Debug)]
+struct Common {
+    #[command(flatten)]
+    kafka: KafkaSettings,
+    /// What is logged, to standard error.
+    #[arg(long, env = "LOG", value_name = "FILTER", default_value = "error")]
+    log: String,
+}
+
+impl TopicsCommand {
+    pub(crate) fn run(self) -> ExitCode {
+        let (Action::Apply(common) | Action::Describe(common)) = &self.action;
+        let process = ProcessSettings {
+            http_addr: local(0),
+            log: common.log.clone(),
+            shutdown_timeout: Duration::from_secs(15),
+        };
+        chassis::run_to_exit(&process, |shutdown| self.act(shutdown))
+    }
+
+    async fn act(self, shutdown: Shutdown) -> Result<ExitCode, Failure> {
+        let acting = async {
+            match self.action {
+                Action::Apply(common) => apply(&common).await,
+                Action::Describe(common) => describe(&common).await,
+            }
+        };
+        let stopped = || Err(Failure::broken("stopped")("by a signal"));
+        let acted = shutdown.run_until_cancelled(acting).await;
+        acted.unwrap_or_else(stopped)
+    }
+}
+
+async fn apply(common: &Common) -> Result<ExitCode, Failure> {
+    let topics = Topics::new(&common.kafka, CLIENT)?;
+    let survey = Survey::make(&topics).await.map_err(unreachable)?;
+    let missing = survey.missing();
+    topics.create(&missing).await.map_err(unreachable)?;
+    for topic in &missing {
+        let (partitions, replicas) = (topic.partitions, topic.replication_factor);
+        say(&format!(
+            "made {}: {partitions} partitions, {replicas} replicas\n",
+            topic.name
+        ))?;
+    }
+    for (name, differences) in survey.differing() {
+        say(&format!("{name} differs: {differences}\n"))?;
+    }
+    let (made, differ) = (missing.len(), survey.differing().count());
+    say(&format!(
+        "{made} made, {differ} differ, {} as they should be.\n",
+        survey.topics.len() - made - differ
+    ))?;
+    Ok(status(differ))
+}
+
+async fn describe(common: &Common) -> Result<ExitCode, Failure> {
+    let topics = Topics::new(&common.kafka, CLIENT)?;
+    let survey = Survey::make(&topics).await.map_err(unreachable)?;
+    say(&survey.table())?;
+    if !survey.tells_settings {
+        say("\nThis broker does not tell the settings of its topics.\n")?;
+    }
+    Ok(status(survey.missing().len() + survey.differing().count()))
+}
+
+fn status(differing: usize) -> ExitCode {
+    if differing == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERS)
+    }
+}
