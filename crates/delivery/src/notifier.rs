@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use bus::{Consumer, Patience, Producer, Subscription, TopicPlan, Topics};
+use bus::{Consumer, Patience, Producer, Subscription, TopicPlan, Topics, UnequalPartitions};
 use chassis::metrics::Metrics;
 use chassis::{Failure, Readiness, SharedClock, Shutdown, SteadyClock, SystemClock, Tasks, http};
 use database::{Database, Dialect};
@@ -227,7 +227,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Joins the group once its topics are there.
+    /// Joins the group once its topics are there, and are such that the events of a PNR lie in same-numbered partitions.
     async fn take_in<C: Channel>(
         self,
         settings: NotifierSettings,
@@ -239,11 +239,14 @@ impl Parts {
         let client_id = format!("{channel}-notifier");
         let topics = Topics::new(&settings.kafka, &client_id)?;
         let events = &settings.delivery.topics;
+        let Some(known) = topics.ensure_until(&sources(events), &shutdown).await else {
+            return Ok(());
+        };
+        UnequalPartitions::check(&EventType::ALL.map(EventType::topic), &known)?;
         // The topics of dead letters and replays are laid out like their sources, which must be there first.
-        for plans in [sources(events), own_topics(channel, events)] {
-            if topics.ensure_until(&plans, &shutdown).await.is_none() {
-                return Ok(());
-            }
+        let own = own_topics(channel, events);
+        if topics.ensure_until(&own, &shutdown).await.is_none() {
+            return Ok(());
         }
         drop(topics);
         let group = settings.delivery.consumer_group;

@@ -146,7 +146,8 @@ impl BookingApi {
         ));
         let topics = Topics::new(&self.kafka, "booking-api")?;
         let topic_metrics = TopicMetrics::register(&metrics);
-        front.spawn(measure_topics(topics, topic_metrics, shutdown.clone()));
+        let measuring = measure_topics(topics, topic_metrics, readiness.clone(), shutdown.clone());
+        front.spawn(measuring);
         let projection = Projection {
             store: self.store.clone(),
             kafka: self.kafka,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::{Producer, TopicPlan, Topics};
+use bus::{Producer, TopicPlan, Topics, UnequalPartitions};
 use chassis::{Failure, Readiness, SharedClock, Shutdown};
 use events::{EventType, NOTIFICATION_STATUS};
 use tokio::time::{MissedTickBehavior, interval};
@@ -80,12 +80,17 @@ pub(crate) async fn watch_kafka(
 }
 
 /// Measures how the system's topics lie on the brokers.
+///
+/// # Errors
+/// [`Failure::Unavailable`] if the first look shows event topics of unequal partitions. Later, bookings are taken all the same, and the readiness says so.
 pub(crate) async fn measure_topics(
     topics: Topics,
     metrics: TopicMetrics,
+    readiness: Readiness,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
     let own = events::topics();
+    let mut starting = true;
     let mut tick = interval(MEASURE_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while next(&mut tick, &shutdown).await {
@@ -93,10 +98,17 @@ pub(crate) async fn measure_topics(
             Ok(layouts) => {
                 let ours = layouts.iter().filter(|topic| own.contains(&topic.name));
                 ours.for_each(|topic| metrics.set(topic));
+                let events = EventType::ALL.map(EventType::topic);
+                let equal = UnequalPartitions::check(&events, &layouts);
+                if starting {
+                    equal.clone()?;
+                }
+                readiness.set_optional("topics", equal.map_err(|unequal| unequal.to_string()));
             }
             // The readiness says so.
             Err(error) => debug!(error = %error, "could not measure the topics"),
         }
+        starting = false;
     }
     Ok(())
 }

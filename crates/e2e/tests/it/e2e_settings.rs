@@ -1,6 +1,6 @@
 //! Bad settings: one line, the right exit status, nothing started.
 
-use testkit::{Program, System, program_path};
+use testkit::{Program, System, TestBroker, program_path};
 
 struct Refusal {
     program: &'static str,
@@ -105,6 +105,25 @@ async fn a_bad_setting_is_one_line_and_its_exit_status() {
         assert!(said.starts_with(refusal.line), "{what}: {said}");
         assert_eq!(said.lines().count(), 1, "{what}: {said}");
         assert!(!said.contains("hidden"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_starts_on_event_topics_of_unequal_partitions() {
+    let broker = TestBroker::start_uneven("booking-cancelled", 6).await;
+    let system = System::builder().on(broker.unwrap());
+    let system = system.start_without_programs().await.unwrap();
+    for name in System::PROGRAMS {
+        let (status, said) = system.spawn(name).unwrap().wait().unwrap();
+        assert_eq!(status.code(), Some(69), "{name}: {said}");
+        let last = said.lines().last().unwrap();
+        for told in [
+            "KAFKA_BOOTSTRAP_SERVERS: ",
+            "booking-confirmed has 3 partitions",
+            "booking-cancelled has 6 partitions",
+        ] {
+            assert!(last.contains(told), "{name}: {last}");
+        }
     }
 }
 
