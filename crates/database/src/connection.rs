@@ -84,10 +84,6 @@ impl Database {
 
     async fn connect(url: &str, connections: u32) -> Result<Self, Failure> {
         install_default_drivers();
-        let unusable = |problem: String| Failure::Setting {
-            variable: "DATABASE_URL",
-            problem,
-        };
         let dialect =
             Dialect::of_url(url).ok_or_else(|| unusable("unknown kind of database".to_owned()))?;
         let url = match dialect {
@@ -186,7 +182,14 @@ impl WriteTransaction {
     }
 }
 
-fn unavailable(error: &Error) -> Failure {
+pub(crate) fn unusable(problem: String) -> Failure {
+    Failure::Setting {
+        variable: "DATABASE_URL",
+        problem,
+    }
+}
+
+pub(crate) fn unavailable(error: &Error) -> Failure {
     let problem = if matches!(error, Error::PoolTimedOut) {
         format!("the database did not answer within {ACQUIRE_TIMEOUT:?}")
     } else {
@@ -220,11 +223,7 @@ async fn is_usable(connection: &mut AnyConnection, patience: Patience) -> Result
 
 /// Makes the folder of the file, and lets the file be made.
 fn sqlite_url(url: &str) -> Result<String, String> {
-    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-    let path = path.split('?').next().unwrap_or_default();
-    if path.is_empty() {
-        return Err("names no file".to_owned());
-    }
+    let path = sqlite_path(url)?;
     if let Some(folder) = Path::new(path).parent() {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("could not make the folder of {path}: {error}"))?;
@@ -235,6 +234,15 @@ fn sqlite_url(url: &str) -> Result<String, String> {
     } else {
         format!("{url}{separator}mode=rwc")
     })
+}
+
+/// The file of a URL.
+pub(crate) fn sqlite_path(url: &str) -> Result<&str, String> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    match path.split('?').next() {
+        None | Some("") => Err("names no file".to_owned()),
+        Some(path) => Ok(path),
+    }
 }
 
 async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), Error> {

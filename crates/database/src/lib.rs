@@ -2,12 +2,14 @@
 
 mod connection;
 mod dialect;
+mod inspection;
 mod patience;
 mod settings;
 mod time;
 
 pub use connection::{Database, Schema, WriteTransaction};
 pub use dialect::Dialect;
+pub use inspection::{Inspection, inspect};
 pub use settings::DatabaseSettings;
 pub use sqlx::Error;
 pub use time::{from_micros, micros};

@@ -23,5 +23,5 @@ pub use channel::{
     Undeliverable,
 };
 pub use http_refusal::{HttpAnswer, HttpApi, HttpRefusal};
-pub use notifier::Notifier;
+pub use notifier::{Notifier, SCHEMAS};
 pub use settings::{DeliverySettings, NotifierSettings, OnAmbiguous, defaults};

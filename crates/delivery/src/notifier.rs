@@ -8,7 +8,7 @@ use axum::Router;
 use bus::{Consumer, Patience, Producer, Subscription, TopicPlan, Topics, UnequalPartitions};
 use chassis::metrics::Metrics;
 use chassis::{Failure, Readiness, SharedClock, Shutdown, SteadyClock, SystemClock, Tasks, http};
-use database::{Database, Dialect};
+use database::{Database, Dialect, Schema};
 use events::{EventType, NOTIFICATION_STATUS};
 use inbox::{Inbox, Rules};
 use outbox::{History, Outbox};
@@ -31,6 +31,9 @@ use crate::worker::Worker;
 
 /// Connections to the database: intake, dispatcher, recorder, relay, marker and housekeeping, with one to spare.
 const CONNECTIONS: u32 = 7;
+
+/// The tables of a notifier.
+pub const SCHEMAS: [Schema; 2] = [inbox::SCHEMA, outbox::SCHEMA];
 
 /// How often abandoned claims are looked for and the inbox is measured.
 const TICK: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 )]
 
 mod dlq;
+mod doctor;
 mod kafka;
 mod load;
 mod sandbox;
@@ -35,6 +36,8 @@ enum Command {
     Dlq(dlq::Dlq),
     /// Books at a rate, and says how long everything took.
     Load(Box<load::Load>),
+    /// Checks broker, topics, databases, providers and clock, and says what is wrong and how to mend it.
+    Doctor(doctor::Doctor),
     /// Runs the provider sandbox alone.
     Sandbox(sandbox::SandboxCommand),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
             Command::Topics(topics) => topics.run(),
             Command::Dlq(dlq) => dlq.run(),
             Command::Load(load) => load.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
         },
         Err(code) => code,

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use crate::dlq::{say, unreachable};
 use crate::sandbox::local;
-use crate::topics::survey::Survey;
+pub(crate) use crate::topics::survey::{Found, Survey};
 
 /// The program's name at the broker.
 const CLIENT: &str = "harkara-topics";

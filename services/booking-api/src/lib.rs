@@ -21,3 +21,4 @@ mod writer;
 pub use pnr::PnrSource;
 pub use service::{BookingApi, Sources, run};
 pub use settings::Settings;
+pub use store::SCHEMAS;

@@ -21,11 +21,15 @@ use row::{BookingRow, read};
 /// Connections: the writers, the relay's three, the projection's one, the rest for readers.
 const CONNECTIONS: u32 = 13;
 
-const SCHEMA: Schema = Schema {
-    table: "_booking_migrations",
-    postgres: &sqlx::migrate!("./migrations/postgres"),
-    sqlite: &sqlx::migrate!("./migrations/sqlite"),
-};
+/// The tables of this program.
+pub const SCHEMAS: [Schema; 2] = [
+    Schema {
+        table: "_booking_migrations",
+        postgres: &sqlx::migrate!("./migrations/postgres"),
+        sqlite: &sqlx::migrate!("./migrations/sqlite"),
+    },
+    outbox::SCHEMA,
+];
 
 /// Which bookings a list holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,8 +58,7 @@ macro_rules! select {
 
 impl Store {
     pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Self, Failure> {
-        let schemas = [SCHEMA, outbox::SCHEMA];
-        let database = Database::open(settings, CONNECTIONS, &schemas).await?;
+        let database = Database::open(settings, CONNECTIONS, &SCHEMAS).await?;
         Ok(Self { database })
     }
 

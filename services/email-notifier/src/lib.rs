@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Failure, SharedClock, Shutdown, SystemClock};
-use delivery::{Channel, Notifier, Undeliverable};
+use delivery::{Channel, FailureClass, Notifier, SendError, Undeliverable};
 use events::{BookingEvent, Stage};
 
 pub use settings::{EmailSettings, Settings};
@@ -52,6 +52,20 @@ pub fn channel(
     clock: SharedClock,
 ) -> Result<impl Channel + use<>, Failure> {
     smtp::Smtp::new(settings, timeout, concurrency.into(), clock)
+}
+
+/// Connects to the relay as for a mail, with TLS and log-in where the settings have them, and leaves without sending any. Returns what the relay calls itself.
+///
+/// # Errors
+/// [`SendError`] as a mail would meet it.
+pub async fn greet(settings: &EmailSettings, timeout: Duration) -> Result<String, SendError> {
+    let relay = relay::Relay::new(settings.smtp_url.clone(), timeout, 0);
+    let relay = relay.map_err(|failure| SendError {
+        class: FailureClass::Permanent,
+        status: None,
+        problem: failure.line(),
+    })?;
+    relay.greet().await.map_err(smtp::failure)
 }
 
 /// Subject and text of an event's letter as the passenger reads them, from the sender that is the default.

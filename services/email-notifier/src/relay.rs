@@ -114,6 +114,18 @@ impl Relay {
         }
     }
 
+    /// Connects as for a message, and leaves. The relay's own name for itself.
+    pub(crate) async fn greet(&self) -> Result<String, Interrupted> {
+        let greeting = async {
+            let mut connection = self.connect().await?;
+            let name = connection.server_info().name().to_owned();
+            said(Step::Connect, connection.quit().await)?;
+            Ok(name)
+        };
+        let greeted = timeout_at(Instant::now() + self.timeout, greeting).await;
+        greeted.unwrap_or(Err(unanswered(Step::Connect)))
+    }
+
     async fn connect(&self) -> Result<Connection, Interrupted> {
         let opened = self.open().await;
         opened.map_err(|error| interrupted(Step::Connect, &error))

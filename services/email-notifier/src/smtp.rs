@@ -76,7 +76,7 @@ impl Channel for Smtp {
 }
 
 /// The relay's own words may quote the address: ours replace them.
-fn failure(Interrupted { step, fault }: Interrupted) -> SendError {
+pub(crate) fn failure(Interrupted { step, fault }: Interrupted) -> SendError {
     let during = match step {
         Step::Connect => "connecting",
         Step::Sender => "MAIL FROM",

@@ -47,6 +47,18 @@ impl Security {
 #[error("{0}")]
 pub struct InvalidSmtpUrl(&'static str);
 
+impl SmtpUrl {
+    /// `host:port`.
+    pub fn server(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+}
+
 impl FromStr for SmtpUrl {
     type Err = InvalidSmtpUrl;
 

@@ -4,4 +4,5 @@
 mod desk;
 mod dlq;
 mod dlq_replay;
+mod doctor;
 mod topics;
