@@ -1,28 +1,171 @@
-//! Logs: one JSON object a line for machines, readable text at a terminal.
+//! Logs: one JSON object a line for machines, readable text at a terminal, and more of them while somebody looks.
 
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
 use crate::Failure;
 
+/// Crates that may be made to say more while the process runs: ours, which name nobody at any level. Others may log what people wrote.
+const OURS: [&str; 13] = [
+    "booking_api",
+    "broker",
+    "bus",
+    "chassis",
+    "database",
+    "delivery",
+    "email_notifier",
+    "harkara",
+    "inbox",
+    "outbox",
+    "sandbox",
+    "sms_notifier",
+    "whatsapp_notifier",
+];
+
+/// How much our crates say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    AsSet,
+    Debug,
+    Trace,
+}
+
+impl Detail {
+    const fn more(self) -> Self {
+        match self {
+            Self::AsSet => Self::Debug,
+            Self::Debug | Self::Trace => Self::Trace,
+        }
+    }
+
+    /// The filter of `LOG`, raised.
+    fn filter(self, set: &str) -> Result<EnvFilter, ParseError> {
+        let level = match self {
+            Self::AsSet => return EnvFilter::try_new(set),
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        };
+        let raised = OURS.iter().map(|name| format!(",{name}={level}"));
+        EnvFilter::try_new(set.to_owned() + &raised.collect::<String>())
+    }
+}
+
+/// Turns the logs up and down while the process runs.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    set: String,
+    detail: Detail,
+    filter: Handle<EnvFilter, Registry>,
+}
+
 /// Starts logging to standard error.
-pub(crate) fn start(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| Failure::Setting {
+pub(crate) fn start(set: &str) -> Result<Dial, Failure> {
+    let detail = Detail::AsSet;
+    let filter = detail.filter(set).map_err(|error| Failure::Setting {
         variable: "LOG",
         problem: error.to_string(),
     })?;
-    let builder = fmt().with_env_filter(filter).with_writer(stderr);
-    let started = if stderr().is_terminal() {
-        builder.try_init()
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(stderr);
+    let lines = if stderr().is_terminal() {
+        lines.boxed()
     } else {
-        builder
+        lines
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .try_init()
+            .boxed()
     };
-    started.map_err(Failure::broken("could not start logging"))
+    let logs = tracing_subscriber::registry().with(filter).with(lines);
+    logs.try_init()
+        .map_err(Failure::broken("could not start logging"))?;
+    Ok(Dial {
+        set: set.to_owned(),
+        detail,
+        filter: handle,
+    })
+}
+
+impl Dial {
+    /// Follows SIGUSR1 and SIGUSR2 from now on, in the background.
+    pub(crate) fn follow_signals(self) -> Result<(), Failure> {
+        let on = |kind| signal(kind).map_err(Failure::broken("could not listen for signals"));
+        let more = on(SignalKind::user_defined1())?;
+        let less = on(SignalKind::user_defined2())?;
+        tokio::spawn(self.follow(more, less));
+        Ok(())
+    }
+
+    async fn follow(mut self, mut more: Signal, mut less: Signal) {
+        loop {
+            let wanted = tokio::select! {
+                Some(()) = more.recv() => self.detail.more(),
+                Some(()) = less.recv() => Detail::AsSet,
+                else => return,
+            };
+            self.turn(wanted);
+        }
+    }
+
+    fn turn(&mut self, wanted: Detail) {
+        // Said on the side that says more.
+        if wanted == Detail::AsSet {
+            warn!(log = self.set, "logs as LOG has them");
+        }
+        let filter = wanted.filter(&self.set).map_err(|error| error.to_string());
+        let turned = filter.and_then(|filter| {
+            let reloaded = self.filter.reload(filter);
+            reloaded.map_err(|error| error.to_string())
+        });
+        match turned {
+            Ok(()) => self.detail = wanted,
+            Err(error) => warn!(error, "logs stay as they are"),
+        }
+        if wanted != Detail::AsSet {
+            warn!(detail = ?wanted, "our own crates log more until SIGUSR2");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_crate_of_ours_that_runs_can_be_made_to_say_more() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let folders = ["crates", "services"].map(|folder| root.join(folder));
+        let entries = folders
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        // Those that log nothing: one is pure, the others are for tests.
+        let silent = ["events", "testkit", "e2e"];
+        let mut names: Vec<_> = names
+            .filter(|name| !silent.contains(&name.as_str()))
+            .map(|name| name.replace('-', "_"))
+            .collect();
+        names.sort();
+        assert_eq!(names, OURS);
+    }
+
+    #[test]
+    fn raised_logs_keep_what_was_set_for_the_crates_of_others() {
+        let raised = Detail::AsSet.more().filter("warn,hyper=error").unwrap();
+        let told = raised.to_string();
+        assert!(told.contains("hyper=error"), "{told}");
+        assert!(told.contains("delivery=debug"), "{told}");
+        assert!(told.contains("warn"), "{told}");
+        assert_eq!(Detail::AsSet.more().more().more(), Detail::Trace);
+    }
 }

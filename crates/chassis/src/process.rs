@@ -13,25 +13,36 @@ use crate::{Failure, ProcessSettings, Shutdown, logs};
 /// Runs a program: logs, a runtime, `run` until it ends or a signal asks it to, the exit status: of `run` where it has one, 0 where it ends well without, the failure's otherwise.
 ///
 /// The first SIGTERM or SIGINT cancels the [`Shutdown`] and gives `run` the shutdown timeout; a second one ends the process at once.
+/// SIGUSR1 makes our own crates log more, first at `debug`, then at `trace`; SIGUSR2 takes that back.
 pub fn run_to_exit<F, T>(settings: &ProcessSettings, run: impl FnOnce(Shutdown) -> F) -> ExitCode
 where
     F: Future<Output = Result<T, Failure>>,
     T: Termination,
 {
-    let runtime = logs::start(&settings.log)
-        .and_then(|()| Runtime::new().map_err(Failure::broken("could not start the runtime")));
-    let outcome = runtime.and_then(|runtime| {
-        let outcome = runtime.block_on(until_told_to_stop(settings, run));
-        runtime.shutdown_background();
-        outcome
-    });
-    match outcome {
+    match run_logged(settings, run) {
         Ok(done) => done.report(),
         Err(failure) => {
             tell(&failure);
             failure.exit_code()
         }
     }
+}
+
+fn run_logged<F, T>(
+    settings: &ProcessSettings,
+    run: impl FnOnce(Shutdown) -> F,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let dial = logs::start(&settings.log)?;
+    let runtime = Runtime::new().map_err(Failure::broken("could not start the runtime"))?;
+    let outcome = runtime.block_on(async {
+        dial.follow_signals()?;
+        until_told_to_stop(settings, run).await
+    });
+    runtime.shutdown_background();
+    outcome
 }
 
 #[expect(

@@ -16,7 +16,7 @@ pub struct ProcessSettings {
     /// Where the program's HTTP port listens: liveness, readiness and metrics, and the API of booking-api.
     #[arg(long, env = "HTTP_ADDR", value_name = "HOST:PORT")]
     pub http_addr: SocketAddr,
-    /// What is logged: a level, or directives such as `info,sqlx=warn`.
+    /// What is logged: a level, or directives such as `info,sqlx=warn`. While the program runs, each SIGUSR1 makes its own crates log more, first `debug`, then `trace`; SIGUSR2 takes that back.
     #[arg(long, env = "LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
     /// How long a stop may take, from the signal to the exit.

@@ -10,6 +10,7 @@
 mod client;
 mod e2e_booking;
 mod e2e_load;
+mod e2e_logs;
 mod e2e_records;
 mod e2e_settings;
 mod e2e_up;
