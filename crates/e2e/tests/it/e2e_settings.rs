@@ -23,7 +23,7 @@ const fn refusal(
     }
 }
 
-const REFUSALS: [Refusal; 13] = [
+const REFUSALS: [Refusal; 14] = [
     refusal("email-notifier", ("SMTP_URL", "nonsense"), 64, "SMTP_URL: "),
     refusal("email-notifier", ("MAIL_FROM", "nobody"), 64, "MAIL_FROM: "),
     refusal("email-notifier", ("TOPICS", "booking-lost"), 64, "TOPICS: "),

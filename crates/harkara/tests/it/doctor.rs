@@ -26,7 +26,7 @@ async fn doctor(system: &System, arguments: &[&str], settings: &[(&str, &str)]) 
 /// The findings of one check that are wrong.
 fn wrong(said: &Said, check: &str) -> String {
     let report: Value = serde_json::from_str(&said.out).unwrap();
-    let findings = report["findings"].as_array().unwrap();
+    let findings = report.pointer("/findings").unwrap().as_array().unwrap();
     let bad = findings
         .iter()
         .filter(|finding| finding["check"] == check && finding["state"] == "wrong");
