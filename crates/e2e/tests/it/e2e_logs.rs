@@ -17,11 +17,8 @@ async fn turn(system: &System, signal: &str, said: &str) {
     let program = system.program("booking-api").unwrap();
     program.signal(signal).unwrap();
     eventually(said, async || {
-        let lines = program.log_lines();
-        lines
-            .last()
-            .is_some_and(|line| line["message"] == said)
-            .then_some(())
+        let mut lines = program.log_lines().into_iter();
+        lines.any(|line| line["message"] == said).then_some(())
     })
     .await;
 }
