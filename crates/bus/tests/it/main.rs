@@ -159,6 +159,14 @@ async fn keys_land_where_the_java_client_puts_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_tells_no_settings_of_topics_has_none() {
+    let (_broker, settings) = broker(&["a"]);
+    let topics = Topics::new(&settings, "test").unwrap();
+    assert_eq!(topics.configs(&["a"]).await.unwrap(), None);
+    assert_eq!(topics.cluster().await.unwrap().brokers, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_that_exist_are_described() {
     let (_broker, settings) = broker(&["a", "b"]);
     let topics = Topics::new(&settings, "test").unwrap();

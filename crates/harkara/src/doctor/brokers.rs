@@ -65,6 +65,11 @@ fn judge(survey: &Survey, brokers: usize, report: &mut Report) {
         }
     }
     equality(&layouts, report);
+    if !survey.tells_settings {
+        report
+            .of("topics", "settings")
+            .note("not told by this broker");
+    }
     for (name, differences) in survey.differing() {
         let found = format!("differs from the settings: {differences}");
         report.of("topic", name).note(found);

@@ -155,9 +155,11 @@ impl Subject {
         let entry = report.of("database", name);
         match inspect(settings, schemas).await {
             Err(failure) => {
-                let mend = format!(
-                    "start the database, or set DATABASE_URL; {name} makes an embedded one at its start"
-                );
+                let mend = if settings.database_url.starts_with("sqlite:") {
+                    format!("start {name}: it makes the file")
+                } else {
+                    "start the database, or set DATABASE_URL as the program has it".to_owned()
+                };
                 entry.wrong(failure.line(), mend);
             }
             Ok(Inspection { applied: 0, .. }) => {
