@@ -28,7 +28,7 @@ pub mod config {
 pub struct TopicPlan {
     /// Topic.
     pub name: String,
-    /// Topics that have as many partitions: it is made like the first of them that exists.
+    /// Topics that have as many partitions: it is made like the first of them that exists. One for dead letters must stay so; others must be as the settings say.
     pub like: Vec<String>,
     /// Whether it is for dead letters: its records are some headers larger than those of others, and kept for `KAFKA_DLQ_RETENTION`.
     pub dead_letters: bool,
@@ -63,7 +63,9 @@ impl TopicPlan {
     /// The topic as it should be beside those that are known.
     pub fn blueprint(&self, settings: &KafkaSettings, known: &[TopicLayout]) -> Blueprint {
         let named = |name: &String| known.iter().find(|topic| topic.name == *name);
-        let like = self.like.iter().find_map(named);
+        let exists = named(&self.name).is_some();
+        let mut like = self.like.iter().filter(|_| self.dead_letters || !exists);
+        let like = like.find_map(named);
         let count = |number: i32| usize::try_from(number).unwrap_or(1);
         let partitions = like.map_or(count(settings.kafka_partitions), |like| like.partitions);
         Blueprint {
@@ -247,6 +249,8 @@ mod tests {
         let settings = settings(1);
         let beside = TopicPlan::new("a").like(&["a", "b"]);
         assert_eq!(beside.blueprint(&settings, &known).partitions, 6);
+        let there = TopicPlan::new("b").like(&["a", "b"]);
+        assert_eq!(there.blueprint(&settings, &known).partitions, 3);
         let dead = TopicPlan::dead_letters("b.dlq".to_owned(), "b");
         assert_eq!(dead.blueprint(&settings, &known).partitions, 6);
         assert_eq!(

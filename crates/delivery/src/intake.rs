@@ -151,7 +151,12 @@ impl<C: channel::Channel> Intake<C> {
         if sorted.events.is_empty() {
             return Ok(Vec::new());
         }
-        let grant = self.dispatcher.idle(sorted.arrivals.len());
+        // A dead letter that came back may be one of them, with headers of its own.
+        let wanted = match sorted.returned.len() {
+            0 => sorted.arrivals.len(),
+            _ => 0,
+        };
+        let grant = self.dispatcher.idle(wanted);
         let idle = grant.as_ref().map(Grant::idle);
         let mut transaction = self.database.begin().await?;
         let store = self.inbox.store(&mut transaction, &sorted.arrivals, idle);

@@ -77,6 +77,10 @@ impl Arrival {
         self.event_type == EventType::BookingCancelled.as_str()
     }
 
+    pub(crate) fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
     pub(crate) fn pnr(&self) -> &str {
         &self.pnr
     }

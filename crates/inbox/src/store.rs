@@ -268,14 +268,17 @@ impl Inbox {
     }
 }
 
-/// Each PNR that comes once may go to a worker; where it comes twice, the one may make the other untrue.
+/// What comes alone may go to a worker: where a PNR comes twice, the one may make the other untrue, and where an event does, only the first is stored.
 fn rows(arrivals: &[Arrival], mut workers: usize) -> Vec<Row<'_>> {
-    let mut of_pnr = BTreeMap::new();
+    let (mut of_pnr, mut of_event) = (BTreeMap::new(), BTreeMap::new());
     for arrival in arrivals {
         *of_pnr.entry(arrival.pnr()).or_insert(0) += 1;
+        *of_event.entry(arrival.event_id()).or_insert(0) += 1;
     }
     let row = |arrival: &'_ Arrival| -> i64 {
-        let free = !arrival.has_predecessors() && of_pnr.get(arrival.pnr()) == Some(&1);
+        let alone =
+            of_pnr.get(arrival.pnr()) == Some(&1) && of_event.get(arrival.event_id()) == Some(&1);
+        let free = !arrival.has_predecessors() && alone;
         let at_once = free && workers > 0;
         workers -= usize::from(at_once);
         at_once.into()

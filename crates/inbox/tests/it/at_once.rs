@@ -79,6 +79,16 @@ async fn what_another_event_of_its_pnr_may_change_waits_its_turn() {
 }
 
 #[tokio::test]
+async fn of_one_id_for_two_records_neither_goes_at_once() {
+    let fixture = Fixture::new().await;
+    let same = [confirmed("a", "2400000001"), confirmed("a", "2400000002")];
+    assert_eq!(claimed_of(&fixture, &same, 9).await, Vec::<String>::new());
+    let row = fixture.claim_one().await;
+    let event = BookingEvent::decode(row.record.value.as_deref().unwrap()).unwrap();
+    assert_eq!(event.pnr_number.to_string(), "2400000001");
+}
+
+#[tokio::test]
 async fn old_news_goes_to_nobody() {
     let fixture = Fixture::new().await;
     fixture.pass(RULES.max_age + Duration::from_micros(1));
