@@ -51,6 +51,8 @@ pub(crate) fn config(
         .set("client.id", client_id)
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "2000")
+        // Otherwise a client forgets its brokers when all are away, and when they are back some partitions are read no more.
+        .set("metadata.recovery.strategy", "none")
         .set("allow.auto.create.topics", "false")
         .set_log_level(rdkafka::config::RDKafkaLogLevel::Warning);
     Ok(config)
