@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod consumer;
+mod follow;
 mod in_process;
 mod offsets;
 mod plan;
@@ -17,6 +18,7 @@ mod topics;
 pub use client::Properties;
 pub use cluster::{Cluster, TopicConfigs};
 pub use consumer::{Consumer, ConsumerFailed, Lag, Subscription};
+pub use follow::{Begin, Following};
 pub use in_process::{IN_PROCESS_PROPERTIES, InProcessBroker, InProcessError, Refusal, Request};
 pub use offsets::Offsets;
 pub use plan::{Blueprint, Difference, TopicPlan, UnequalPartitions, config, span};

@@ -191,17 +191,11 @@ impl Topics {
         mut made: T,
         take: impl Fn(&mut T, Record) + Send + 'static,
     ) -> Result<T, TopicError> {
-        let mut config = self.config.clone();
+        let mut config = self.without_group();
         config
-            // The client wants a group's name to assign partitions; it joins none.
-            .set("group.id", "scan")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             // A fetch that waits at the end of one topic would hold up the next.
-            .set("fetch.wait.max.ms", "10")
-            .set("isolation.level", "read_committed")
-            .set("check.crcs", "true");
+            .set("fetch.wait.max.ms", "10");
         let known = self.describe().await?;
         let read = move || {
             let consumer: BaseConsumer = config.create()?;
@@ -214,6 +208,19 @@ impl Topics {
         let read = tokio::task::spawn_blocking(read).await;
         read.map_err(TopicError::Interrupted)?
             .map_err(TopicError::Unreachable)
+    }
+
+    /// For a consumer that is in no group.
+    pub(crate) fn without_group(&self) -> ClientConfig {
+        let mut config = self.config.clone();
+        config
+            // The client wants a group's name to assign partitions; it joins none.
+            .set("group.id", "scan")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("isolation.level", "read_committed")
+            .set("check.crcs", "true");
+        config
     }
 
     /// [`Topics::ensure`], again and again until the broker tells of every topic. Returns every topic of the cluster then, none if the process is to stop before.

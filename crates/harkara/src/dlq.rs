@@ -5,7 +5,7 @@ mod discard;
 mod facts;
 mod letter;
 mod list;
-mod privacy;
+pub(crate) mod privacy;
 mod rehearsal;
 mod replay;
 mod selection;

@@ -1,6 +1,7 @@
-//! `harkara topics`: how the topics lie on the brokers, and how they should.
+//! `harkara topics`: how the topics lie on the brokers, how they should, and what is in them.
 
 mod survey;
+mod tail;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,10 +24,12 @@ const EXAMPLES: &str = "\
 Examples:
   harkara topics describe
   KAFKA_PARTITIONS=12 KAFKA_REPLICATION_FACTOR=3 harkara topics apply
+  harkara topics tail booking-confirmed --from-beginning
+  harkara topics tail notification-status --pnr 2412345678 --json
 
 Give it the KAFKA_ variables that the programs have. A topic that exists is never changed: what differs is said, and Kafka's own kafka-configs.sh and kafka-topics.sh change it.
 More partitions for a topic move the keys of its records: stop the programs, let every group read to the end, then change the three event topics alike.
-Exit status: 0 if nothing differs, 2 if something does, 64 for a bad setting, 69 if the broker does not answer, 1 for any other failure.";
+Exit status: 0 if nothing differs and after Ctrl-C on tail, 2 if something does, 64 for a bad setting, 69 if the broker does not answer, 1 for any other failure.";
 
 /// Settings of `harkara topics`.
 #[derive(Args, Debug)]
@@ -44,6 +47,20 @@ enum Action {
     /// Shows partitions, replicas and settings of every topic of the system, and what differs from the settings.
     #[command(after_help = EXAMPLES)]
     Describe(Common),
+    /// Shows the records of a topic as they come, without joining a group: partition, offset, key, headers, value, personal data hidden.
+    ///
+    /// Partitions that are added meanwhile are not read.
+    #[command(after_help = EXAMPLES)]
+    Tail(tail::Tail),
+}
+
+impl Action {
+    const fn common(&self) -> &Common {
+        match self {
+            Self::Apply(common) | Self::Describe(common) => common,
+            Self::Tail(tail) => &tail.common,
+        }
+    }
 }
 
 /// Settings of every action.
@@ -58,7 +75,7 @@ struct Common {
 
 impl TopicsCommand {
     pub(crate) fn run(self) -> ExitCode {
-        let (Action::Apply(common) | Action::Describe(common)) = &self.action;
+        let common = self.action.common();
         let process = ProcessSettings {
             http_addr: local(0),
             log: common.log.clone(),
@@ -68,21 +85,27 @@ impl TopicsCommand {
     }
 
     async fn act(self, shutdown: Shutdown) -> Result<ExitCode, Failure> {
+        let topics = Topics::new(&self.action.common().kafka, CLIENT)?;
         let acting = async {
-            match self.action {
-                Action::Apply(common) => apply(&common).await,
-                Action::Describe(common) => describe(&common).await,
+            match &self.action {
+                Action::Apply(_) => apply(&topics).await,
+                Action::Describe(_) => describe(&topics).await,
+                Action::Tail(tail) => tail.act(&topics).await.map(|()| ExitCode::SUCCESS),
             }
         };
-        let stopped = || Err(Failure::broken("stopped")("by a signal"));
         let acted = shutdown.run_until_cancelled(acting).await;
-        acted.unwrap_or_else(stopped)
+        acted.unwrap_or_else(|| match self.action {
+            // It has no other end.
+            Action::Tail(_) => Ok(ExitCode::SUCCESS),
+            Action::Apply(_) | Action::Describe(_) => {
+                Err(Failure::broken("stopped")("by a signal"))
+            }
+        })
     }
 }
 
-async fn apply(common: &Common) -> Result<ExitCode, Failure> {
-    let topics = Topics::new(&common.kafka, CLIENT)?;
-    let survey = Survey::make(&topics).await.map_err(unreachable)?;
+async fn apply(topics: &Topics) -> Result<ExitCode, Failure> {
+    let survey = Survey::make(topics).await.map_err(unreachable)?;
     let missing = survey.missing();
     topics.create(&missing).await.map_err(unreachable)?;
     for topic in &missing {
@@ -103,9 +126,8 @@ async fn apply(common: &Common) -> Result<ExitCode, Failure> {
     Ok(status(differ))
 }
 
-async fn describe(common: &Common) -> Result<ExitCode, Failure> {
-    let topics = Topics::new(&common.kafka, CLIENT)?;
-    let survey = Survey::make(&topics).await.map_err(unreachable)?;
+async fn describe(topics: &Topics) -> Result<ExitCode, Failure> {
+    let survey = Survey::make(topics).await.map_err(unreachable)?;
     say(&survey.table())?;
     if !survey.tells_settings {
         say("\nThis broker does not tell the settings of its topics.\n")?;

@@ -121,6 +121,35 @@ impl Privacy {
         lines.iter().map(|line| printable(line) + "\n").collect()
     }
 
+    /// The record as one line of JSON. A value that is no JSON object is text.
+    pub(crate) fn record_json(self, record: &Record) -> String {
+        let headers = record.headers.iter();
+        let headers = headers.map(|(name, value)| (name, self.header_text(name, value)));
+        let value = record.value.as_deref().map(|value| {
+            let shown = self.value(Some(value));
+            match serde_json::from_slice::<Members<'_>>(value) {
+                // Between the members, or where the writer put them: no text has one.
+                Ok(_) => shown.replace('\n', " "),
+                Err(_) => serde_json::Value::from(shown).to_string(),
+            }
+        });
+        let facts = serde_json::json!({
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp": written_at(record),
+            "key": record.key.as_deref().map(|key| self.key(Some(key))),
+            "headers": headers.collect::<Vec<_>>(),
+        });
+        let facts = facts.to_string();
+        let facts = facts.trim_end_matches('}');
+        // The value goes in as it is written: a number keeps its digits.
+        format!(
+            "{facts},\"value\":{}}}\n",
+            value.as_deref().unwrap_or("null")
+        )
+    }
+
     fn key(self, key: Option<&[u8]>) -> String {
         match key.map(std::str::from_utf8) {
             None => "none".to_owned(),
@@ -130,14 +159,17 @@ impl Privacy {
     }
 
     fn header(self, name: &str, value: &[u8]) -> String {
+        format!("{name:<22} {}", self.header_text(name, value))
+    }
+
+    fn header_text(self, name: &str, value: &[u8]) -> String {
         let harmless = HARMLESS_HEADERS.contains(&name) || name.starts_with("dlq-");
         let text = String::from_utf8_lossy(value);
-        let shown = if harmless {
+        if harmless {
             text.into_owned()
         } else {
             self.text(&text)
-        };
-        format!("{name:<22} {shown}")
+        }
     }
 
     fn value(self, value: Option<&[u8]>) -> String {
@@ -219,6 +251,13 @@ fn masked(text: &str) -> String {
     text.chars().map(star).collect()
 }
 
+/// When the record was written, in RFC 3339.
+pub(crate) fn written_at(record: &Record) -> Option<String> {
+    let millis = record.timestamp_millis?;
+    let time = chrono::DateTime::from_timestamp_millis(millis)?;
+    Some(time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
 /// Whatever a record holds, the terminal obeys none of it.
 pub(crate) fn printable(text: &str) -> String {
     let harmless = |c: char| {
@@ -292,6 +331,26 @@ mod tests {
         assert!(masked.contains("\"totalFare\": 5000.00"), "{masked}");
         assert!(masked.contains("\"passengerAge\": \"…\""), "{masked}");
         assert!(!masked.contains('\u{1b}'), "{masked}");
+    }
+
+    #[test]
+    fn a_record_is_one_line_of_json_with_its_numbers_as_they_were_written() {
+        let revealed = Privacy::Revealed.record_json(&sample());
+        let (line, rest) = revealed.split_once('\n').unwrap();
+        assert_eq!(rest, "");
+        assert!(line.contains("\"totalFare\": 5000.00"), "{line}");
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(json["key"], "1234567890");
+        assert_eq!(json["headers"][0][0], "ce_id");
+        assert_eq!(json["value"]["passengerName"], "John Doe");
+        let masked = Privacy::Masked.record_json(&sample());
+        serde_json::from_str::<serde_json::Value>(&masked).unwrap();
+        for personal in PERSONAL {
+            assert!(!masked.contains(personal), "{personal}: {masked}");
+        }
+        let tombstone = Privacy::Revealed.record_json(&Record::default());
+        let json: serde_json::Value = serde_json::from_str(&tombstone).unwrap();
+        assert_eq!(json["value"], serde_json::Value::Null);
     }
 
     #[test]

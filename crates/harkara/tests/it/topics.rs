@@ -1,22 +1,31 @@
 //! `harkara topics` on a broker.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use events::EventType;
 use testkit::TestBroker;
 
-use crate::desk::Said;
+use crate::desk::{Desk, Said, some_pnr};
 
-/// `harkara topics …` with these settings more.
-fn topics(broker: &TestBroker, action: &str, settings: &[(&str, &str)]) -> Said {
+/// `harkara topics …`.
+fn command(broker: &TestBroker, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harkara"));
     let servers = &broker.settings().kafka_bootstrap_servers;
     command
-        .args(["topics", action])
+        .arg("topics")
+        .args(arguments)
         .env_clear()
         .env("KAFKA_BOOTSTRAP_SERVERS", servers)
         .env("KAFKA_PROPERTIES", broker.properties())
-        .envs(settings.iter().copied())
         .stdin(Stdio::null());
+    command
+}
+
+/// The same with these settings more.
+fn topics(broker: &TestBroker, action: &str, settings: &[(&str, &str)]) -> Said {
+    let mut command = command(broker, &[action]);
+    command.envs(settings.iter().copied());
     command.output().unwrap().into()
 }
 
@@ -89,4 +98,87 @@ fn a_broker_that_does_not_answer_is_exit_status_69() {
         "{}",
         said.err
     );
+}
+
+const CONFIRMED: EventType = EventType::BookingConfirmed;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_followed_from_its_beginning_until_ctrl_c() {
+    let desk = Desk::open().await;
+    let (pnr, other) = (some_pnr(), some_pnr());
+    let first = desk.event(CONFIRMED, &pnr, "first");
+    desk.published(&desk.event(CONFIRMED, &other, "other"))
+        .await;
+    desk.published(&first).await;
+    let wanted = ["tail", CONFIRMED.topic(), "--from-beginning", "--json"];
+    let mut command = command(&desk.broker, &wanted);
+    command.args(["--reveal", "--pnr", pnr.as_str()]);
+    let mut tail = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let mut next =
+        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let shown = next();
+    assert_eq!(shown["key"], pnr.as_str());
+    assert_eq!(shown["topic"], CONFIRMED.topic());
+    assert_eq!(shown["value"]["eventId"], first.event_id.as_str());
+    assert!(shown["partition"].is_i64() && shown["offset"].is_i64());
+    let second = desk.event(CONFIRMED, &pnr, "second");
+    desk.published(&second).await;
+    assert_eq!(next()["value"]["eventId"], second.event_id.as_str());
+
+    let interrupt = Command::new("kill")
+        .args(["-INT", &tail.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    assert_eq!(tail.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_from_now_on_is_shown_with_nobody_named() {
+    let desk = Desk::open().await;
+    let (pnr, earlier) = (some_pnr(), some_pnr());
+    desk.published(&desk.event(CONFIRMED, &earlier, "earlier"))
+        .await;
+    let mut command = command(&desk.broker, &["tail", CONFIRMED.topic()]);
+    let mut tail = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut begun = BufReader::new(tail.stderr.take().unwrap());
+    begun.read_line(&mut said).unwrap();
+    assert_eq!(said, "following booking-confirmed: 3 partitions\n");
+    let event = desk.event(CONFIRMED, &pnr, "now");
+    desk.published(&event).await;
+    let mut out = BufReader::new(tail.stdout.take().unwrap());
+    let mut shown = String::new();
+    while !shown.contains("\n}\n") {
+        assert_ne!(out.read_line(&mut shown).unwrap(), 0, "{shown}");
+    }
+    assert!(shown.starts_with("offset "), "{shown}");
+    assert!(shown.contains(event.event_id.as_str()), "{shown}");
+    assert!(shown.contains(&pnr.masked()), "{shown}");
+    for personal in [pnr.as_str(), &event.passenger_name, &earlier.masked()] {
+        assert!(!shown.contains(personal), "{personal}: {shown}");
+    }
+    // Whoever read has gone: it ends with the next record.
+    drop(out);
+    desk.published(&event).await;
+    assert_eq!(tail.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_exit_status_64() {
+    let desk = Desk::open().await;
+    let said: Said = command(&desk.broker, &["tail", "no-such-topic"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(said.status, Some(64), "{}", said.err);
+    assert_eq!(said.err, "TOPIC: there is no topic no-such-topic\n");
 }
