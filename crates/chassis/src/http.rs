@@ -66,8 +66,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         })
 }
 
-/// `/livez`, `/readyz` and `/metrics`, with `more` beside them, every route counted and timed.
+/// `/livez`, `/readyz` and `/metrics`, with `more` beside them, every route counted and timed, and what the process takes told.
 pub fn router(metrics: &Metrics, readiness: Readiness, more: Router) -> Router {
+    #[cfg(target_os = "linux")]
+    metrics.register(|registry| registry.register_collector(Box::new(crate::usage::Usage)));
     let text = metrics.clone();
     let operations = Router::new()
         .route("/livez", get(|| async { "ok" }))

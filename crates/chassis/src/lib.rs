@@ -11,6 +11,8 @@ mod process;
 mod settings;
 mod tasks;
 mod trace;
+#[cfg(target_os = "linux")]
+mod usage;
 
 pub use clock::{Clock, SharedClock, SteadyClock, SystemClock};
 pub use failure::Failure;
