@@ -8,8 +8,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::topics::TIMEOUT;
-use crate::{Record, TopicError, TopicLayout, Topics};
+use crate::{Record, TopicError, TopicLayout, Topics, watermarks};
 
 /// How long a poll waits; after it the thread looks whether anybody still follows.
 const POLL: Duration = Duration::from_millis(100);
@@ -64,7 +63,7 @@ fn assigned(
     let mut list = TopicPartitionList::new();
     for (name, partition) in topic.each_partition() {
         // A number, so that what is written from here on is not missed.
-        let (oldest, next) = consumer.fetch_watermarks(name, partition, TIMEOUT)?;
+        let (oldest, next) = watermarks::of(&consumer, name, partition)?;
         let offset = match begin {
             Begin::Beginning => oldest,
             Begin::End => next,

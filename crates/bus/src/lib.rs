@@ -14,6 +14,7 @@ mod record;
 mod scan;
 mod settings;
 mod topics;
+mod watermarks;
 
 pub use client::Properties;
 pub use cluster::{Cluster, TopicConfigs};

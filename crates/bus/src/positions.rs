@@ -5,6 +5,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::topics::{TIMEOUT, TopicError, TopicLayout, Topics};
+use crate::watermarks;
 
 /// A group on a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ fn read(consumer: &BaseConsumer, list: TopicPartitionList) -> Result<Vec<Positio
     let mut positions = Vec::new();
     for element in committed.elements() {
         let (topic, partition) = (element.topic(), element.partition());
-        let (start, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+        let (start, end) = watermarks::of(consumer, topic, partition)?;
         positions.push(Position {
             topic: topic.to_owned(),
             partition,

@@ -7,10 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::Record;
-
-/// How long the broker may take to answer about a partition.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use crate::{Record, watermarks};
 
 /// How long nothing may arrive while something is still to come.
 const STALL: Duration = Duration::from_secs(10);
@@ -55,7 +52,7 @@ pub(crate) fn topic(
 fn ends(consumer: &BaseConsumer, name: &str, partitions: usize) -> KafkaResult<BTreeMap<i32, i64>> {
     let mut ends = BTreeMap::new();
     for partition in (0..).take(partitions) {
-        let (begin, end) = consumer.fetch_watermarks(name, partition, TIMEOUT)?;
+        let (begin, end) = watermarks::of(consumer, name, partition)?;
         if begin < end {
             ends.insert(partition, end);
         }

@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use crate::producer::ClientError;
-use crate::{Blueprint, KafkaSettings, Record, TopicPlan, client, scan};
+use crate::{Blueprint, KafkaSettings, Record, TopicPlan, client, scan, watermarks};
 
 /// How long the broker may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -170,7 +170,7 @@ impl Topics {
                 .iter()
                 .filter(|topic| topics.contains(&topic.name));
             for (topic, partition) in wanted.flat_map(TopicLayout::each_partition) {
-                let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+                let (_, end) = watermarks::of(&consumer, topic, partition)?;
                 list.add_partition_offset(topic, partition, Offset::Offset(end))?;
             }
             consumer.commit(&list, CommitMode::Sync)

@@ -11,6 +11,7 @@ mod intake;
 mod limiter;
 mod metrics;
 mod notifier;
+mod reading;
 mod recorder;
 mod settings;
 mod statuses;

@@ -38,8 +38,11 @@ pub const SCHEMAS: [Schema; 2] = [inbox::SCHEMA, outbox::SCHEMA];
 /// How often abandoned claims are looked for, and how often at most the inbox is measured.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Of the time, measuring takes one part in so many: it reads every unfinished row, and after an outage those are a million.
+/// Of the time, measuring takes one part in so many: it reads every unfinished row, which takes a second where there are a million.
 const MEASURED: u32 = 20;
+
+/// How old a measure may become, however long the database takes.
+const LONGEST_UNMEASURED: Duration = Duration::from_mins(1);
 
 /// How often old rows are looked for.
 const CLEANING: Duration = Duration::from_mins(1);
@@ -325,17 +328,18 @@ fn read_topics(channel: events::Channel, events: &[EventType]) -> Vec<String> {
 async fn keep_house(parts: Parts, shutdown: Shutdown) -> Result<(), Failure> {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut measured_next = Instant::now();
+    let mut measure_at = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             _ = tick.tick() => {}
         }
-        let begun = Instant::now();
         let mut state = parts.recover().await;
-        if state.is_ok() && measured_next <= begun {
+        let begun = Instant::now();
+        if state.is_ok() && measure_at <= begun {
             state = parts.measure().await;
-            measured_next = Instant::now() + begun.elapsed() * MEASURED;
+            let rest = (begun.elapsed() * MEASURED).min(LONGEST_UNMEASURED);
+            measure_at = Instant::now() + rest;
         }
         if let Err(error) = &state {
             warn!(error = %error, "could not keep the inbox");

@@ -68,7 +68,7 @@ pub struct DeliverySettings {
     /// What is done with a message that the provider may have taken and cannot be asked about: send it again, or hold it in the dead-letter topic.
     #[arg(long, env = "ON_AMBIGUOUS", default_value = "resend", value_enum)]
     pub on_ambiguous: OnAmbiguous,
-    /// Unfinished messages in the database above which no more records are read. What is unread is not known: it makes nothing untrue that goes out meanwhile.
+    /// Unfinished messages in the database above which no more records are read. A cancellation that is not read yet holds no confirmation back, so it is as wide as an outage is long.
     #[arg(long, env = "INBOX_LIMIT", default_value = "1000000")]
     pub inbox_limit: u32,
     /// How long finished messages stay in the database; an event that comes once more after it would be told again, so no shorter than `MAX_AGE`.

@@ -5,7 +5,6 @@ mod discard;
 mod facts;
 mod letter;
 mod list;
-pub(crate) mod privacy;
 mod rehearsal;
 mod replay;
 mod selection;

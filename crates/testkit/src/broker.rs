@@ -3,22 +3,19 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use broker::apache::{self, Options, OwnedCluster};
 use bus::{
-    Consumer, InProcessBroker, KafkaSettings, NewRecord, Patience, Position, Producer, Published,
-    Record, Subscription, TopicPlan, Topics,
+    InProcessBroker, KafkaSettings, NewRecord, Patience, Producer, Published, Record, TopicPlan,
+    Topics,
 };
 use events::EventType;
 use tempfile::TempDir;
 
 use crate::environment;
+use crate::reader::{FIND_LIMIT, Reader};
 use crate::wait::eventually;
-
-/// How long a record is looked for.
-const FIND_LIMIT: Duration = Duration::from_mins(1);
 
 /// Partitions of each topic.
 const PARTITIONS: i32 = 3;
@@ -288,13 +285,11 @@ impl TestBroker {
     /// Lets a new group begin with what comes next: on a broker that tests share, with this test's own records.
     ///
     /// # Errors
-    /// If no client can be made.
-    pub async fn skip_to_end(&self, group: &str, read: &[String]) -> Result<()> {
+    /// If the broker does not answer.
+    pub async fn skip_to_end(&self, group: &str, read: Vec<String>) -> Result<()> {
         let topics = Topics::new(&self.settings, "testkit")?;
-        // A topic that was just made has no leader yet.
-        let skip = async || topics.skip_to_end(group, read.to_vec()).await.ok();
-        eventually("older records skipped", skip).await;
-        Ok(())
+        let skipped = topics.skip_to_end(group, read).await;
+        skipped.context("could not skip older records")
     }
 
     /// Writes a record as any producer might.
@@ -326,7 +321,7 @@ impl TestBroker {
     pub fn reader<T: ToString>(&self, topics: impl IntoIterator<Item = T>) -> Result<Reader> {
         let topics = topics.into_iter().map(|topic| topic.to_string());
         let group = format!("testkit-{}", chassis::chance::token());
-        self.reader_of(group, topics.collect())
+        Reader::start(&self.settings, group, topics.collect())
     }
 
     /// Everything in these topics from where a group begins up to their present ends.
@@ -337,84 +332,9 @@ impl TestBroker {
         let topics = Topics::new(&self.settings, "testkit")?;
         let positions = topics.positions(group, read.clone()).await;
         let positions = positions.context("could not ask how much there is")?;
-        let mut reader = self.reader_of(group.to_owned(), read)?;
+        let mut reader = Reader::start(&self.settings, group.to_owned(), read)?;
         let reading = tokio::time::timeout(FIND_LIMIT, reader.reach(positions));
         reading.await.context("the topics could not be read")??;
-        Ok(reader.read)
+        Ok(reader.into_read())
     }
-
-    fn reader_of(&self, group: String, topics: Vec<String>) -> Result<Reader> {
-        let subscription = Subscription {
-            client_id: "testkit".to_owned(),
-            group,
-            topics,
-        };
-        let consumer = Consumer::start(&self.settings, subscription)?;
-        Ok(Reader {
-            consumer,
-            read: Vec::new(),
-        })
-    }
-}
-
-/// What topics hold, as far as it was read.
-#[derive(Debug)]
-pub struct Reader {
-    consumer: Consumer,
-    read: Vec<Record>,
-}
-
-impl Reader {
-    /// Reads until every partition is read as far as it went.
-    async fn reach(&mut self, mut positions: Vec<Position>) -> Result<()> {
-        positions.retain(|position| position.committed.unwrap_or(position.start) < position.end);
-        while !positions.is_empty() {
-            let batch = self.consumer.next().await?;
-            positions.retain(|position| !batch.iter().any(|record| is_last(record, position)));
-            self.read.extend(batch);
-        }
-        Ok(())
-    }
-
-    /// A record of this topic and key, read on for as long as there is none.
-    ///
-    /// # Errors
-    /// If there is none within a minute.
-    pub async fn find(&mut self, topic: &str, key: &str) -> Result<Record> {
-        self.find_where(topic, key, |_| true).await
-    }
-
-    /// The same, of those that `fits`.
-    ///
-    /// # Errors
-    /// If there is none within a minute.
-    pub async fn find_where(
-        &mut self,
-        topic: &str,
-        key: &str,
-        fits: impl Fn(&Record) -> bool + Send + Sync,
-    ) -> Result<Record> {
-        let wanted = |record: &Record| {
-            let keyed = record.key.as_deref() == Some(key.as_bytes());
-            record.topic == topic && keyed && fits(record)
-        };
-        let found = tokio::time::timeout(FIND_LIMIT, self.search(wanted)).await;
-        found.with_context(|| format!("no such record on {topic}"))?
-    }
-
-    async fn search(&mut self, wanted: impl Fn(&Record) -> bool + Send + Sync) -> Result<Record> {
-        loop {
-            let known = self.read.iter().find(|record| wanted(record));
-            if let Some(found) = known {
-                return Ok(found.clone());
-            }
-            self.read.extend(self.consumer.next().await?);
-        }
-    }
-}
-
-fn is_last(record: &Record, position: &Position) -> bool {
-    record.topic == position.topic
-        && record.partition == position.partition
-        && record.offset + 1 >= position.end
 }

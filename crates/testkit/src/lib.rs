@@ -9,12 +9,13 @@ mod load;
 mod process;
 mod provider;
 mod proxy;
+mod reader;
 mod requests;
 mod stand_in;
 mod system;
 mod wait;
 
-pub use broker::{Reader, TestBroker};
+pub use broker::TestBroker;
 pub use checker::{
     Booked, BookedEvent, Committed, DeadRecord, Evidence, Place, Row, RowState, SourceRecord, Told,
     Verdict,
@@ -25,6 +26,7 @@ pub use load::{Load, LoadReport, Plan};
 pub use process::{Program, program_path};
 pub use provider::{Script, json_answer, provider};
 pub use proxy::{Link, Proxy, RETRANSMISSION};
+pub use reader::Reader;
 pub use requests::{booking_request, sample_event, sample_request};
 pub use stand_in::StandIn;
 pub use system::{System, SystemBuilder};

@@ -85,10 +85,10 @@ impl SystemBuilder {
             for name in System::PROGRAMS {
                 let group = format!("{name}-{group}");
                 let topics = evidence::consumed_topics();
-                broker.skip_to_end(&group, &topics).await?;
+                broker.skip_to_end(&group, topics).await?;
             }
             let group = format!("{WITNESS}-{group}");
-            broker.skip_to_end(&group, &evidence::read_topics()).await?;
+            broker.skip_to_end(&group, evidence::read_topics()).await?;
         }
         Ok(System {
             witness: format!("{WITNESS}-{group}"),

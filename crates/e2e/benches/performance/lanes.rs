@@ -128,7 +128,7 @@ async fn usual(system: &System, spread: Spread) -> Duration {
     };
     let topics = vec![TOPIC.to_owned()];
     let group = &subscription.group;
-    system.broker().skip_to_end(group, &topics).await.unwrap();
+    system.broker().skip_to_end(group, topics).await.unwrap();
     let mut consumer = Consumer::start(system.broker().settings(), subscription).unwrap();
     let started = Instant::now();
     write(system, RECORDS, 1000, spread).await;

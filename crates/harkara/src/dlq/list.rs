@@ -10,11 +10,11 @@ use events::NoDeadLetter;
 use serde::Serialize;
 
 use crate::dlq::letter::{Coordinates, Letter};
-use crate::dlq::privacy::Privacy;
 use crate::dlq::selection::Selection;
 use crate::dlq::shelf::{Entry, Shelf, State};
 use crate::dlq::table::table;
 use crate::dlq::{Common, now, say};
+use crate::privacy::Privacy;
 
 /// Settings of `harkara dlq list`.
 #[derive(Args, Debug)]

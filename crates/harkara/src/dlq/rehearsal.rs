@@ -6,10 +6,10 @@ use crate::dlq::count;
 use crate::dlq::diff::diff;
 use crate::dlq::facts::Facts;
 use crate::dlq::letter::Letter;
-use crate::dlq::privacy::{Privacy, printable};
 use crate::dlq::replay::{Judged, replayed};
 use crate::dlq::table::table;
 use crate::dlq::writer::Job;
+use crate::privacy::{Privacy, printable};
 
 /// A line for each dead letter: what would become of it, and why.
 pub(crate) fn verdicts(judged: &[Judged], privacy: Privacy) -> String {

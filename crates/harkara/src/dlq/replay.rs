@@ -9,13 +9,13 @@ use events::dead_letter_header as header;
 
 use crate::dlq::facts::Facts;
 use crate::dlq::letter::Letter;
-use crate::dlq::privacy::Reveal;
 use crate::dlq::rehearsal::{message_diff, record_diff, totals, verdicts};
 use crate::dlq::selection::Selection;
 use crate::dlq::shelf::{Entry, Shelf, State};
 use crate::dlq::verdict::{Insistence, Terms, Verdict, judge};
 use crate::dlq::writer::{Job, Writer};
 use crate::dlq::{Common, now, say, unless_stopped, unreachable};
+use crate::privacy::Reveal;
 
 /// Settings of `harkara dlq replay`.
 #[derive(Args, Debug)]

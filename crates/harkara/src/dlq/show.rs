@@ -6,9 +6,9 @@ use clap::Args;
 use events::Channel;
 
 use crate::dlq::letter::{Coordinates, NoCoordinates};
-use crate::dlq::privacy::Reveal;
 use crate::dlq::shelf::Shelf;
 use crate::dlq::{Common, say};
+use crate::privacy::Reveal;
 
 /// Settings of `harkara dlq show`.
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! Tables on a terminal.
 
-use crate::dlq::privacy::printable;
+use crate::privacy::printable;
 
 /// Columns as wide as their widest cell, two spaces between them, nothing at a line's end.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {

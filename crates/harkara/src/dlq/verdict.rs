@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use delivery::Undeliverable;
-use events::{BookingEvent, Channel, EventType, Step};
+use events::{BookingEvent, EventType, Step};
 
 use crate::dlq::facts::Facts;
 use crate::dlq::letter::{Coordinates, Letter};
 use crate::dlq::shelf::{Entry, State};
+use crate::privacy::Privacy;
 
 /// What would become of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,15 +80,6 @@ pub(crate) fn judge(entry: &Entry, facts: &Facts, terms: Terms) -> Verdict {
     Verdict::WouldSend
 }
 
-/// The message of an event on a channel as the passenger reads it.
-pub(crate) fn preview(channel: Channel, event: &BookingEvent) -> Result<String, Undeliverable> {
-    match channel {
-        Channel::Email => email_notifier::preview(event),
-        Channel::Sms => sms_notifier::preview(event),
-        Channel::Whatsapp => whatsapp_notifier::preview(event),
-    }
-}
-
 /// The event, if the channel can tell it today.
 fn readable(letter: &Letter) -> Result<&BookingEvent, String> {
     letter
@@ -103,7 +94,8 @@ fn readable(letter: &Letter) -> Result<&BookingEvent, String> {
         }
         Some(_) | None => {}
     }
-    preview(letter.story.channel, event).map_err(|error| error.to_string())?;
+    let message = Privacy::Revealed.message(letter.story.channel, event);
+    message.map_err(|error| error.to_string())?;
     Ok(event)
 }
 

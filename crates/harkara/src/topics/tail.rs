@@ -7,8 +7,8 @@ use chassis::Failure;
 use clap::Args;
 use events::Pnr;
 
-use crate::dlq::privacy::{Reveal, written_at};
 use crate::dlq::unreachable;
+use crate::privacy::{Reveal, written_at};
 use crate::topics::Common;
 
 /// Settings of `harkara topics tail`.

@@ -1,5 +1,5 @@
 use bus::Record;
-use events::{DeadLetter, DeadLetterClass, NotificationStatus, Stage, header};
+use events::{Channel, DeadLetter, DeadLetterClass, NotificationStatus, Stage, header};
 
 use super::*;
 

@@ -10,8 +10,6 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::dlq::verdict::preview;
-
 /// Fields of an event that say nothing about a person by themselves. Any other field is hidden, also one that we do not know.
 const HARMLESS: [&str; 28] = [
     "eventId",
@@ -229,6 +227,15 @@ impl Privacy {
     }
 }
 
+/// The message of an event on a channel as the passenger reads it.
+fn preview(channel: Channel, event: &BookingEvent) -> Result<String, Undeliverable> {
+    match channel {
+        Channel::Email => email_notifier::preview(event),
+        Channel::Sms => sms_notifier::preview(event),
+        Channel::Whatsapp => whatsapp_notifier::preview(event),
+    }
+}
+
 /// The event as a message may show it; an age of 0 stands for a hidden one.
 fn without_person(event: &BookingEvent) -> BookingEvent {
     BookingEvent {
@@ -301,7 +308,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 mod tests {
     use super::*;
 
-    const SAMPLE: &[u8] = include_bytes!("../../../events/golden/specification-sample.json");
+    const SAMPLE: &[u8] = include_bytes!("../../events/golden/specification-sample.json");
 
     /// What the sample says about its passenger.
     const PERSONAL: [&str; 4] = ["John Doe", "user@example.com", "9876543210", "1234567890"];
