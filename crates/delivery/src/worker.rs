@@ -1,5 +1,8 @@
 //! One claimed row: is it still true, has it gone before, send, judge.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bus::Record;
@@ -231,6 +234,7 @@ impl<C: Channel> Worker<C> {
         let provider = delivery.provider;
         let started = Instant::now();
         let sending = self.channel.send(job.message, &delivery);
+        let sending = while_leased(job.deadline + limit, sending);
         let answered = tokio::time::timeout(limit, sending).await;
         let label = Provider { provider };
         self.metrics
@@ -438,6 +442,21 @@ fn remark(row: &Claimed, gate: &Gate) -> Option<String> {
     ))
 }
 
+/// Takes no step past `end`: a process that slept may wake in the middle of a dialogue whose row another has claimed since, and a timeout is only looked at after what it limits.
+async fn while_leased<T>(
+    end: Instant,
+    sending: impl Future<Output = Result<T, SendError>>,
+) -> Result<T, SendError> {
+    let mut sending = pin!(sending);
+    poll_fn(|context| {
+        if Instant::now() > end {
+            return Poll::Ready(Err(no_answer()));
+        }
+        sending.as_mut().poll(context)
+    })
+    .await
+}
+
 fn no_answer() -> SendError {
     SendError {
         class: FailureClass::Ambiguous,
@@ -456,6 +475,8 @@ pub(crate) fn happened_at(record: &Record, event: &BookingEvent) -> DateTime<Utc
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn row(unsure_of: Option<&str>) -> Claimed {
@@ -472,6 +493,21 @@ mod tests {
             taken_at: DateTime::UNIX_EPOCH,
             awaited: None,
         }
+    }
+
+    #[tokio::test]
+    async fn a_dialogue_is_not_gone_on_with_after_its_lease() {
+        let steps = Cell::new(0);
+        let dialogue = async {
+            steps.set(1);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            steps.set(2);
+            Ok(())
+        };
+        let end = Instant::now() + Duration::from_millis(10);
+        let answered = while_leased(end, dialogue).await;
+        assert_eq!(answered.unwrap_err().class, FailureClass::Ambiguous);
+        assert_eq!(steps.get(), 1);
     }
 
     #[test]
