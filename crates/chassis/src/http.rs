@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::{self, Counter, EncodeLabelSet, Family, Histograms, Metrics};
+use crate::trace::{KeyValue, Span, SpanKind, TraceParent};
 use crate::{Failure, Readiness, Shutdown};
 use connection::{Limits, converse};
 
@@ -76,7 +77,8 @@ pub fn router(metrics: &Metrics, readiness: Readiness, more: Router) -> Router {
         .route("/readyz", get(move || async move { readiness.respond() }))
         .route("/metrics", get(move || async move { encode(&text) }));
     let http = HttpMetrics::register(metrics);
-    more.merge(operations)
+    more.layer(from_fn(trace))
+        .merge(operations)
         .layer(from_fn_with_state(http, measure))
 }
 
@@ -157,19 +159,44 @@ impl HttpMetrics {
     }
 }
 
-async fn measure(State(http): State<HttpMetrics>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or("unmatched", MatchedPath::as_str).to_owned();
-    // A client may invent methods; a label may not.
+/// What a request is called where many are told apart: a client may invent methods and paths, a label may not.
+fn named(request: &Request) -> (&'static str, &str) {
     let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     let method = request.method().as_str();
-    let method = known
-        .iter()
-        .find(|name| **name == method)
-        .unwrap_or(&"OTHER");
+    let method = known.iter().find(|name| **name == method);
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("unmatched", MatchedPath::as_str);
+    (method.unwrap_or(&"OTHER"), route)
+}
+
+/// A step of the client's trace, or of a new one, for each request; the request takes its context along. The path is not told: it may hold a PNR.
+async fn trace(mut request: Request, next: Next) -> Response {
+    let header = request.headers().get(TraceParent::HEADER);
+    let parent = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    let (method, route) = named(&request);
+    let route = route.to_owned();
+    let (mut span, context) = Span::begin(SpanKind::Server, (method, &route), parent);
+    request.extensions_mut().insert(context);
+    let response = next.run(request).await;
+    let status = response.status();
+    span.describe(|| {
+        [
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("http.route", route),
+            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+        ]
+    });
+    if status.is_server_error() {
+        span.fail(status.as_str().to_owned());
+    }
+    response
+}
+
+async fn measure(State(http): State<HttpMetrics>, request: Request, next: Next) -> Response {
+    let (method, route) = named(&request);
     let label = Route {
-        method: (*method).to_owned(),
-        route,
+        method: method.to_owned(),
+        route: route.to_owned(),
     };
     let started = Instant::now();
     let response = next.run(request).await;

@@ -10,7 +10,7 @@ pub mod metrics;
 mod process;
 mod settings;
 mod tasks;
-mod trace;
+pub mod trace;
 #[cfg(target_os = "linux")]
 mod usage;
 
@@ -23,4 +23,3 @@ pub use settings::{
 };
 pub use tasks::Tasks;
 pub use tokio_util::sync::CancellationToken as Shutdown;
-pub use trace::TraceParent;

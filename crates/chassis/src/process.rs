@@ -8,9 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{error, info};
 
-use crate::{Failure, ProcessSettings, Shutdown, logs};
+use crate::{Failure, ProcessSettings, Shutdown, logs, trace};
 
-/// Runs a program: logs, a runtime, `run` until it ends or a signal asks it to, the exit status: of `run` where it has one, 0 where it ends well without, the failure's otherwise.
+/// Runs a program: logs, traces, a runtime, `run` until it ends or a signal asks it to, the exit status: of `run` where it has one, 0 where it ends well without, the failure's otherwise.
 ///
 /// The first SIGTERM or SIGINT cancels the [`Shutdown`] and gives `run` the shutdown timeout; a second one ends the process at once.
 /// SIGUSR1 makes our own crates log more, first at `debug`, then at `trace`; SIGUSR2 takes that back.
@@ -36,6 +36,9 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     let dial = logs::start(&settings.log)?;
+    let endpoint = settings.otel_exporter_otlp_endpoint.as_ref();
+    // Dropped last: what ends with the runtime is exported too.
+    let _exporting = endpoint.map(trace::start).transpose()?;
     let runtime = Runtime::new().map_err(Failure::broken("could not start the runtime"))?;
     let outcome = runtime.block_on(async {
         dial.follow_signals()?;

@@ -22,6 +22,21 @@ pub struct ProcessSettings {
     /// How long a stop may take, from the signal to the exit.
     #[arg(long, env = "SHUTDOWN_TIMEOUT", value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     pub shutdown_timeout: Duration,
+    /// Where traces go: the base address of an OTLP receiver over HTTP, such as `http://collector:4318`, to which `/v1/traces` is added. Without it none are exported.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = base_url)]
+    pub otel_exporter_otlp_endpoint: Option<Url>,
+}
+
+impl ProcessSettings {
+    /// Those of a command: it listens nowhere and exports no traces.
+    pub fn of_command(log: &str, shutdown_timeout: Duration) -> Self {
+        Self {
+            http_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log: log.to_owned(),
+            shutdown_timeout,
+            otel_exporter_otlp_endpoint: None,
+        }
+    }
 }
 
 /// Reads the program's settings from its arguments and the environment.

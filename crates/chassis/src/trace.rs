@@ -1,111 +1,167 @@
-//! W3C trace context, as far as a header goes.
+//! Traces: the steps of one event's way through the programs, exported by OTLP where an endpoint is set.
+//!
+//! Steps are begun by hand where they belong, not taken from `tracing`'s spans: what follows an event goes on in other tasks and processes, from a header, long after the code that wrote it has returned.
 
-use std::fmt;
-use std::str::FromStr;
+mod parent;
 
-use crate::chance;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-/// A `traceparent`: `00-<trace id>-<parent id>-<flags>` (W3C Trace Context §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceParent {
-    trace_id: u128,
-    parent_id: u64,
-    flags: u8,
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, Status, TraceContextExt as _, Tracer as _,
+    TracerProvider as _,
+};
+use opentelemetry::{Context, Value};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing::warn;
+use url::Url;
+
+pub use opentelemetry::KeyValue;
+pub use opentelemetry::trace::SpanKind;
+pub use parent::{InvalidTraceParent, TraceParent};
+
+use crate::Failure;
+use crate::settings::is_set;
+
+/// How long the last steps may take to be exported when the process ends.
+const LAST_EXPORT: Duration = Duration::from_secs(2);
+
+/// Of the whole process, as its logs are.
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+/// Exports until it is dropped, then what is left.
+pub(crate) struct Exporting(SdkTracerProvider);
+
+/// Starts exporting to an OTLP receiver: HTTP with protobuf, in batches, from a thread of its own. A receiver that is away costs the steps, never the work.
+///
+/// The SDK's own variables work as its specification has them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_*`.
+pub(crate) fn start(endpoint: &Url) -> Result<Exporting, Failure> {
+    let mut address = endpoint.clone();
+    if let Ok(mut path) = address.path_segments_mut() {
+        path.pop_if_empty().extend(["v1", "traces"]);
+    }
+    let exporter = SpanExporter::builder().with_http();
+    let exporter = exporter.with_endpoint(address).build();
+    let exporter = exporter.map_err(Failure::broken("could not set up the export of traces"))?;
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource())
+        .build();
+    TRACER.get_or_init(|| provider.tracer("harkara"));
+    Ok(Exporting(provider))
 }
 
-/// The header is not a trace context: it is to be ignored and a new trace begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no valid traceparent")]
-pub struct InvalidTraceParent;
+/// Who exports: the program's name, unless `OTEL_SERVICE_NAME` gives another.
+fn resource() -> Resource {
+    let program = std::env::current_exe().ok();
+    let name = program
+        .as_deref()
+        .and_then(|path| path.file_name()?.to_str());
+    let described = Resource::builder()
+        .with_attribute(KeyValue::new("service.namespace", "harkara"))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    match name {
+        Some(name) if !is_set("OTEL_SERVICE_NAME") => {
+            described.with_service_name(name.to_owned()).build()
+        }
+        Some(_) | None => described.build(),
+    }
+}
 
-impl TraceParent {
-    /// A new trace, sampled.
-    pub fn start() -> Self {
-        Self {
-            trace_id: u128::from_be_bytes(chance::bytes()) | 1,
-            parent_id: new_id(),
-            flags: 1,
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown_with_timeout(LAST_EXPORT) {
+            warn!(error = %error, "the last steps of traces may not have been exported");
         }
     }
-
-    /// The next step of the same trace.
-    #[must_use]
-    pub fn child(self) -> Self {
-        Self {
-            parent_id: new_id(),
-            ..self
-        }
-    }
 }
 
-fn new_id() -> u64 {
-    u64::from_be_bytes(chance::bytes()) | 1
-}
+/// A step of a trace. It ends, and is exported, when it is dropped; without an endpoint it costs nothing.
+#[derive(Debug)]
+pub struct Span(Option<opentelemetry_sdk::trace::Span>);
 
-impl FromStr for TraceParent {
-    type Err = InvalidTraceParent;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTraceParent> {
-        let mut fields = text.split('-');
-        let mut hex = |length: usize| {
-            let field = fields.next().unwrap_or_default();
-            let lowercase = field
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-            let number = u128::from_str_radix(field, 16).ok();
-            number
-                .filter(|_| lowercase && field.len() == length)
-                .ok_or(InvalidTraceParent)
+impl Span {
+    /// A step whose context goes on: in a trace of its own, if there is no parent. The context is told whether anything is exported or not.
+    pub fn begin(
+        kind: SpanKind,
+        (action, target): (&str, &str),
+        parent: Option<TraceParent>,
+    ) -> (Self, TraceParent) {
+        let Some(tracer) = TRACER.get() else {
+            let context = parent.map_or_else(TraceParent::start, TraceParent::child);
+            return (Self(None), context);
         };
-        let (version, trace_id, parent_id, flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
-        let too_long = version == 0 && fields.next().is_some();
-        if version == 0xff || trace_id == 0 || parent_id == 0 || too_long {
-            return Err(InvalidTraceParent);
+        let parent = parent.map(SpanContext::from);
+        let span = build(tracer, kind, (action, target), parent);
+        let context = TraceParent::from(span.span_context());
+        (Self(Some(span)), context)
+    }
+
+    /// A step that comes of an event; none, if its `header` says nothing of a trace.
+    pub fn following(kind: SpanKind, (action, target): (&str, &str), header: Option<&str>) -> Self {
+        let following = || {
+            let tracer = TRACER.get()?;
+            let parent: TraceParent = header?.parse().ok()?;
+            Some(build(tracer, kind, (action, target), Some(parent.into())))
+        };
+        Self(following())
+    }
+
+    /// Which message it is about, and what is done with it: `create`, `send` or `process`, which name both the operation and its type.
+    pub fn describe_message(&mut self, operation: &'static str, topic: &str, event_id: &str) {
+        self.describe(|| {
+            [
+                KeyValue::new("messaging.system", "kafka"),
+                KeyValue::new("messaging.operation.name", operation),
+                KeyValue::new("messaging.operation.type", operation),
+                KeyValue::new("messaging.destination.name", topic.to_owned()),
+                KeyValue::new("messaging.message.id", event_id.to_owned()),
+            ]
+        });
+    }
+
+    /// Where in its topic the message is.
+    pub fn describe_place(&mut self, partition: i32, offset: i64) {
+        self.describe(|| {
+            [
+                KeyValue::new("messaging.destination.partition.id", partition.to_string()),
+                KeyValue::new("messaging.kafka.offset", offset),
+            ]
+        });
+    }
+
+    /// Says more of it, by the names of OpenTelemetry's semantic conventions (1.44). No attribute names a person, an address or a PNR.
+    pub fn describe<const N: usize>(&mut self, attributes: impl FnOnce() -> [KeyValue; N]) {
+        if let Some(span) = &mut self.0 {
+            span.set_attributes(attributes());
         }
-        let parent_id = u64::try_from(parent_id).ok().ok_or(InvalidTraceParent)?;
-        let flags = u8::try_from(flags).ok().ok_or(InvalidTraceParent)?;
-        Ok(Self {
-            trace_id,
-            parent_id,
-            flags,
-        })
+    }
+
+    /// It failed: `error.type`, of which there are few.
+    pub fn fail(&mut self, error_type: impl Into<Value>) {
+        if let Some(span) = &mut self.0 {
+            span.set_attribute(KeyValue::new("error.type", error_type));
+            span.set_status(Status::error(""));
+        }
     }
 }
 
-impl fmt::Display for TraceParent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id, self.parent_id, self.flags
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_child_keeps_the_trace() {
-        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let parent: TraceParent = text.parse().unwrap();
-        assert_eq!(parent.to_string(), text);
-        let child = parent.child();
-        assert_eq!(child.trace_id, parent.trace_id);
-        assert_ne!(child.parent_id, parent.parent_id);
-    }
-
-    #[test]
-    fn nonsense_is_ignored() {
-        for bad in [
-            "",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra",
-        ] {
-            assert!(bad.parse::<TraceParent>().is_err(), "{bad}");
+fn build(
+    tracer: &SdkTracer,
+    kind: SpanKind,
+    (action, target): (&str, &str),
+    parent: Option<SpanContext>,
+) -> opentelemetry_sdk::trace::Span {
+    let mut builder = SpanBuilder::from_name(format!("{action} {target}")).with_kind(kind);
+    let mut context = Context::new();
+    if let Some(parent) = parent {
+        // The conventions want a link to a message's producer, and let it be the parent besides.
+        if builder.span_kind == Some(SpanKind::Consumer) {
+            builder = builder.with_links(vec![Link::with_context(parent.clone())]);
         }
+        context = context.with_remote_span_context(parent);
     }
+    tracer.build_with_context(builder, &context)
 }

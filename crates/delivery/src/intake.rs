@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Consumer, Offsets, Record};
+use chassis::trace::{KeyValue, Span, SpanKind};
 use chassis::{Failure, Readiness, SharedClock, Shutdown};
 use chrono::{DateTime, Utc};
 use database::{Database, Error};
-use events::{BookingEvent, Channel, EventType};
+use events::{BookingEvent, Channel, EventType, header};
 use inbox::{Arrival, Claimed, Inbox, Place, Stored, Verdict};
 use outbox::{Outbox, OutboxRow};
 use tokio::time::{MissedTickBehavior, interval};
@@ -33,6 +34,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Intake<C> {
     pub(crate) channel: Channel,
     pub(crate) told: Vec<EventType>,
+    pub(crate) group: String,
     pub(crate) consumer: Consumer,
     pub(crate) database: Database,
     pub(crate) inbox: Inbox,
@@ -63,6 +65,8 @@ struct Sorted {
     /// By event id: statuses tell of them.
     events: BTreeMap<String, Happened>,
     bad: Vec<(Record, Verdict)>,
+    /// The steps of the events' traces that last until the batch is safe.
+    spans: Vec<Span>,
     offsets: Offsets,
 }
 
@@ -84,6 +88,18 @@ impl<C: channel::Channel> Intake<C> {
         }
         self.consumer.close().await;
         Ok(())
+    }
+
+    fn taking_in(&self, record: &Record, event: &BookingEvent) -> Span {
+        let header = record.header(header::TRACEPARENT);
+        let mut span = Span::following(SpanKind::Consumer, ("process", &record.topic), header);
+        span.describe_message("process", &record.topic, event.event_id.as_str());
+        span.describe_place(record.partition, record.offset);
+        span.describe(|| {
+            let group = self.group.clone();
+            [KeyValue::new("messaging.consumer.group.name", group)]
+        });
+        span
     }
 
     /// `false` if the process is to stop before the batch was safe; it is then read again.
@@ -122,6 +138,7 @@ impl<C: channel::Channel> Intake<C> {
             Ok(read) => read,
             Err(verdict) => return sorted.bad.push((record, verdict)),
         };
+        sorted.spans.push(self.taking_in(&record, &event));
         match Arrival::new(record.clone(), &event, &headers, &self.told) {
             Ok(arrival) if returned => sorted.returned.push(arrival),
             Ok(arrival) => sorted.arrivals.push(arrival),

@@ -261,12 +261,13 @@ impl Parts {
         let group = settings.delivery.consumer_group;
         let subscription = Subscription {
             client_id,
-            group,
+            group: group.clone(),
             topics: read_topics(channel, events),
         };
         let intake = Intake {
             channel,
             told: events.clone(),
+            group,
             consumer: Consumer::start(&settings.kafka, subscription)?,
             database: self.database,
             inbox: self.inbox,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bus::Record;
 use chassis::SharedClock;
+use chassis::trace::{KeyValue, Span, SpanKind};
 use chrono::{DateTime, Utc};
 use events::{BookingEvent, DeadLetterClass, EventType, header};
 use inbox::{Certainty, Claimed, Fate, Outcome, Settled, Verdict};
@@ -232,6 +233,7 @@ impl<C: Channel> Worker<C> {
         let limit = self.provider_timeout + Duration::from_secs(1);
         let delivery = job.delivery();
         let provider = delivery.provider;
+        let mut span = self.attempt(job, provider);
         let started = Instant::now();
         let sending = self.channel.send(job.message, &delivery);
         let sending = while_leased(job.deadline + limit, sending);
@@ -244,10 +246,27 @@ impl<C: Channel> Worker<C> {
         let result = answered.unwrap_or_else(|_elapsed| Err(no_answer()));
         let outcome = match &result {
             Ok(_) => "sent",
-            Err(error) => error.class.as_str(),
+            Err(error) => {
+                span.fail(error.class.as_str());
+                error.class.as_str()
+            }
         };
         self.metrics.count_attempt(provider, outcome);
         result
+    }
+
+    /// The step of the event's trace that lasts until the provider answers.
+    fn attempt(&self, job: &Job<'_, C::Message>, provider: &str) -> Span {
+        let header = job.row.record.header(header::TRACEPARENT);
+        let mut span = Span::following(SpanKind::Client, ("send", provider), header);
+        span.describe(|| {
+            [
+                KeyValue::new("messaging.message.id", job.event.event_id.to_string()),
+                KeyValue::new("harkara.channel", self.channel.channel().as_str()),
+                KeyValue::new("harkara.attempt", i64::from(job.row.attempt)),
+            ]
+        });
+        span
     }
 
     fn sent(&self, job: &Job<'_, C::Message>, receipt: Receipt) -> Outcome {

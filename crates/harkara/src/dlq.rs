@@ -23,8 +23,6 @@ use chassis::{Clock as _, Failure, ProcessSettings, Shutdown, SystemClock};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
-use crate::sandbox::local;
-
 /// The program's name at the broker.
 const CLIENT: &str = "harkara-dlq";
 
@@ -79,11 +77,7 @@ struct Common {
 
 impl Dlq {
     pub(crate) fn run(self) -> ExitCode {
-        let process = ProcessSettings {
-            http_addr: local(0),
-            log: self.common().log.clone(),
-            shutdown_timeout: Duration::from_secs(15),
-        };
+        let process = ProcessSettings::of_command(&self.common().log, Duration::from_secs(15));
         chassis::run_to_exit(&process, |shutdown| self.act(shutdown))
     }
 

@@ -18,7 +18,6 @@ use url::Url;
 use crate::dlq::say;
 use crate::doctor::finding::Report;
 use crate::doctor::programs::{Program, Subject};
-use crate::sandbox::local;
 
 /// How long whoever is asked may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,11 +62,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) fn run(self) -> ExitCode {
-        let process = ProcessSettings {
-            http_addr: local(0),
-            log: self.log.clone(),
-            shutdown_timeout: Duration::from_secs(15),
-        };
+        let process = ProcessSettings::of_command(&self.log, Duration::from_secs(15));
         chassis::run_to_exit(&process, |shutdown| self.act(shutdown))
     }
 

@@ -9,8 +9,6 @@ use bus::{KafkaSettings, Topics};
 use chassis::{Failure, ProcessSettings};
 use clap::{Args, Subcommand};
 
-use crate::sandbox::local;
-
 /// Settings of `harkara kafka`.
 #[derive(Args, Debug)]
 pub(crate) struct Kafka {
@@ -45,11 +43,7 @@ enum Action {
 
 impl Kafka {
     pub(crate) fn run(self) -> ExitCode {
-        let process = ProcessSettings {
-            http_addr: local(0),
-            log: "warn".to_owned(),
-            shutdown_timeout: Duration::from_secs(15),
-        };
+        let process = ProcessSettings::of_command("warn", Duration::from_secs(15));
         chassis::run_to_exit(&process, |_| self.act())
     }
 

@@ -20,7 +20,6 @@ use crate::load::driver::Pace;
 use crate::load::passenger::Habits;
 use crate::load::report::Report;
 use crate::load::schedule::Schedule;
-use crate::sandbox::local;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,12 +92,8 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn run(self) -> ExitCode {
-        let process = ProcessSettings {
-            http_addr: local(0),
-            log: "error".to_owned(),
-            // A stop still waits for what is in flight, and reports.
-            shutdown_timeout: Duration::from_mins(1),
-        };
+        // A stop still waits for what is in flight, and reports.
+        let process = ProcessSettings::of_command("error", Duration::from_mins(1));
         chassis::run_to_exit(&process, |shutdown| self.act(shutdown))
     }
 

@@ -22,11 +22,7 @@ pub(crate) struct SandboxCommand {
 
 impl SandboxCommand {
     pub(crate) fn run(self) -> ExitCode {
-        let process = ProcessSettings {
-            http_addr: self.sandbox.http_addr,
-            log: self.log.clone(),
-            shutdown_timeout: Duration::from_secs(15),
-        };
+        let process = ProcessSettings::of_command(&self.log, Duration::from_secs(15));
         chassis::run_to_exit(&process, |shutdown| self.serve(shutdown))
     }
 

@@ -11,7 +11,6 @@ use chassis::{Failure, ProcessSettings, Shutdown};
 use clap::{Args, Subcommand};
 
 use crate::dlq::{say, unreachable};
-use crate::sandbox::local;
 pub(crate) use crate::topics::survey::{Found, Survey};
 
 /// The program's name at the broker.
@@ -76,11 +75,7 @@ struct Common {
 impl TopicsCommand {
     pub(crate) fn run(self) -> ExitCode {
         let common = self.action.common();
-        let process = ProcessSettings {
-            http_addr: local(0),
-            log: common.log.clone(),
-            shutdown_timeout: Duration::from_secs(15),
-        };
+        let process = ProcessSettings::of_command(&common.log, Duration::from_secs(15));
         chassis::run_to_exit(&process, |shutdown| self.act(shutdown))
     }
 

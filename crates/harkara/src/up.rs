@@ -14,7 +14,6 @@ use ::sandbox::Sandbox;
 use chassis::{Failure, ProcessSettings, Shutdown, SystemClock};
 use clap::{Args, ValueEnum};
 
-use crate::sandbox::local;
 use crate::up::broker::Broker;
 use crate::up::programs::{Credentials, Programs};
 use crate::up::screen::Screen;
@@ -49,6 +48,9 @@ pub(crate) struct Up {
     /// How long a stop may take.
     #[arg(long, env = "SHUTDOWN_TIMEOUT", value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     shutdown_timeout: Duration,
+    /// Where traces go: the base address of an OTLP receiver over HTTP.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = chassis::base_url)]
+    otel_exporter_otlp_endpoint: Option<url::Url>,
 }
 
 /// The broker that `harkara up` starts.
@@ -75,9 +77,8 @@ fn advised(failure: Failure) -> Failure {
 impl Up {
     pub(crate) fn run(self) -> ExitCode {
         let process = ProcessSettings {
-            http_addr: local(0),
-            log: self.log.clone(),
-            shutdown_timeout: self.shutdown_timeout,
+            otel_exporter_otlp_endpoint: self.otel_exporter_otlp_endpoint.clone(),
+            ..ProcessSettings::of_command(&self.log, self.shutdown_timeout)
         };
         chassis::run_to_exit(&process, async |shutdown| {
             self.serve(shutdown).await.map_err(advised)

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod marker;
 mod metrics;
 mod outbox;
 mod relay;

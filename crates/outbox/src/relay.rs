@@ -1,12 +1,12 @@
 //! The end that publishes.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{NewRecord, Producer, PublishError, Published};
+use chassis::trace::{Span, SpanKind, TraceParent};
 use chassis::{Failure, SharedClock, Shutdown};
 use database::{Error, from_micros};
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, error, info, warn};
 
+use crate::marker::{Marker, Unmarked};
 use crate::metrics::OutboxMetrics;
 use crate::outbox::Shared;
 use crate::store::{Mark, OutboxRow, Store};
@@ -37,13 +38,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Rows written longer ago than this are handed over, or never will be.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
-/// Acknowledgements noted in one transaction at most.
-const MARKED_AT_ONCE: usize = 512;
+type Reported = (OutboxRow, Result<Published, PublishError>, Span);
 
-/// How long acknowledgements are gathered: nobody waits for their mark, and a row published again after a crash is one that consumers know.
-const GATHERING: Duration = Duration::from_millis(50);
-
-type Report = Pin<Box<dyn Future<Output = (OutboxRow, Result<Published, PublishError>)> + Send>>;
+type Report = Pin<Box<dyn Future<Output = Reported> + Send>>;
 
 /// Publishes rows until shutdown.
 #[derive(Debug)]
@@ -59,16 +56,6 @@ pub struct Relay {
     refused: Vec<String>,
     /// The database failed in the middle of a change of names: rows may be in ours that nobody here knows of.
     uncertain: bool,
-}
-
-/// Event ids that were given to the producer and are not yet marked in the database.
-#[derive(Clone, Debug, Default)]
-struct Unmarked(Arc<Mutex<HashSet<String>>>);
-
-impl Unmarked {
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Relay {
@@ -132,8 +119,8 @@ impl Relay {
             let room = IN_FLIGHT_LIMIT.saturating_sub(self.in_flight.len());
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                Some((row, report)) = self.in_flight.next() => {
-                    self.settle(row, report, marks).await?;
+                Some(reported) = self.in_flight.next() => {
+                    self.settle(reported, marks).await?;
                 }
                 count = self.fresh.recv_many(&mut batch, room.min(256)), if room > 0 && wake.memory_is_next() => {
                     if count == 0 {
@@ -165,20 +152,22 @@ impl Relay {
             value: Some(row.payload.as_bytes()),
             headers: &headers,
         };
+        let span = sending(&row);
         self.in_flight.push(match self.producer.enqueue(&record) {
-            Ok(acknowledgement) => Box::pin(async move { (row, acknowledgement.await) }),
-            Err(error) => Box::pin(std::future::ready((row, Err(error)))),
+            Ok(acknowledgement) => Box::pin(async move { (row, acknowledgement.await, span) }),
+            Err(error) => Box::pin(std::future::ready((row, Err(error), span))),
         });
     }
 
     async fn settle(
         &mut self,
-        row: OutboxRow,
-        report: Result<Published, PublishError>,
+        (row, report, mut span): Reported,
         marks: &Sender<Mark>,
     ) -> Result<(), Failure> {
         match report {
             Ok(at) => {
+                span.describe_place(at.partition, at.offset);
+                drop(span);
                 self.published(&row, at);
                 marks
                     .send(Mark::new(row.event_id, at))
@@ -186,6 +175,7 @@ impl Relay {
                     .map_err(Failure::broken("the outbox marker ended"))
             }
             Err(error) => {
+                span.fail("not acknowledged");
                 self.refused(row, &error);
                 Ok(())
             }
@@ -353,53 +343,23 @@ impl Relay {
             self.publish(row);
         }
         let deadline = tokio::time::Instant::now() + FLUSH_LIMIT;
-        while let Ok(Some((row, report))) =
+        while let Ok(Some(reported)) =
             tokio::time::timeout_at(deadline, self.in_flight.next()).await
         {
-            self.settle(row, report, marks).await?;
+            self.settle(reported, marks).await?;
         }
         Ok(())
     }
 }
 
-/// Notes acknowledgements in the database, as many at once as there are.
-#[derive(Debug)]
-struct Marker {
-    store: Store,
-    clock: SharedClock,
-    unmarked: Unmarked,
-}
-
-impl Marker {
-    async fn run(self, mut to_mark: Receiver<Mark>) {
-        let mut marks = Vec::new();
-        while to_mark.recv_many(&mut marks, MARKED_AT_ONCE).await > 0 {
-            if marks.len() < MARKED_AT_ONCE && !to_mark.is_closed() {
-                tokio::time::sleep(GATHERING).await;
-                let room = MARKED_AT_ONCE - marks.len();
-                marks.extend(std::iter::from_fn(|| to_mark.try_recv().ok()).take(room));
-            }
-            if !self.mark(&marks, &to_mark).await {
-                return;
-            }
-            let mut unmarked = self.unmarked.lock();
-            for mark in marks.drain(..) {
-                unmarked.remove(&mark.event_id);
-            }
-        }
-    }
-
-    /// Tries until it is noted; at shutdown a few times only, for the rows are then published once more.
-    async fn mark(&self, marks: &[Mark], to_mark: &Receiver<Mark>) -> bool {
-        let mut last_tries = 3;
-        while let Err(error) = self.store.mark(marks, self.clock.now()).await {
-            warn!(error = %error, "could not note what was published");
-            last_tries -= u32::from(to_mark.is_closed());
-            if last_tries == 0 {
-                return false;
-            }
-            tokio::time::sleep(TICK).await;
-        }
-        true
-    }
+/// The step of the event's trace that lasts until the broker has it.
+fn sending(row: &OutboxRow) -> Span {
+    let header = row
+        .headers
+        .iter()
+        .find(|(name, _)| name == TraceParent::HEADER);
+    let header = header.map(|(_, value)| value.as_str());
+    let mut span = Span::following(SpanKind::Client, ("send", &row.topic), header);
+    span.describe_message("send", &row.topic, &row.event_id);
+    span
 }

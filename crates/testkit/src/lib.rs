@@ -2,10 +2,12 @@
 
 mod broker;
 mod checker;
+mod collector;
 mod database;
 mod environment;
 mod evidence;
 mod load;
+mod log_scan;
 mod process;
 mod provider;
 mod proxy;
@@ -20,6 +22,7 @@ pub use checker::{
     Booked, BookedEvent, Committed, DeadRecord, Evidence, Place, Row, RowState, SourceRecord, Told,
     Verdict,
 };
+pub use collector::{Collector, Exported};
 pub use database::TestDatabase;
 pub use environment::full_length;
 pub use load::{Load, LoadReport, Plan};

@@ -14,6 +14,7 @@ use crate::broker::TestBroker;
 use crate::checker::{Booked, Evidence, Verdict};
 use crate::database::TestDatabase;
 use crate::evidence;
+use crate::log_scan;
 use crate::process::Program;
 use crate::proxy::Proxy;
 use crate::stand_in::StandIn;
@@ -401,6 +402,10 @@ impl Drop for System {
         if std::thread::panicking() {
             self.folder.disable_cleanup(true);
             eprintln!("logs and ledger are in {}", self.folder.path().display());
+            return;
         }
+        let messages = self.ledger().messages(&Filter::default());
+        let told = log_scan::lines_that_tell(self.folder.path(), &messages);
+        assert!(matches!(&told, Ok(lines) if lines.is_empty()), "{told:#?}");
     }
 }

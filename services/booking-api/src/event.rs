@@ -1,6 +1,6 @@
 //! From a change of a booking to the record that tells of it.
 
-use chassis::TraceParent;
+use chassis::trace::{Span, SpanKind, TraceParent};
 use chrono::{DateTime, Utc};
 use database::micros;
 use events::{BookingEvent, EventHeaders, IstDateTime};
@@ -8,13 +8,16 @@ use outbox::OutboxRow;
 
 use crate::booking::{Announcement, Booking};
 
-/// The outbox row of an event.
+/// The outbox row of an event, and the step of its trace that lasts until it is committed.
 pub(crate) fn outbox_row(
     booking: &Booking,
     event: &Announcement,
     trace: TraceParent,
     now: DateTime<Utc>,
-) -> Result<OutboxRow, serde_json::Error> {
+) -> Result<(OutboxRow, Span), serde_json::Error> {
+    let topic = event.event_type.topic();
+    let (mut span, context) = Span::begin(SpanKind::Producer, ("create", topic), Some(trace));
+    span.describe_message("create", topic, event.id.as_str());
     let payload = payload(booking, event, now);
     let headers = EventHeaders {
         id: event.id.clone(),
@@ -23,18 +26,19 @@ pub(crate) fn outbox_row(
         booking_id: booking.id,
         booking_version: booking.version,
         history: event.earlier.clone(),
-        traceparent: Some(trace.to_string()),
+        traceparent: Some(context.to_string()),
     };
-    Ok(OutboxRow {
+    let row = OutboxRow {
         event_id: event.id.as_str().to_owned(),
-        topic: event.event_type.topic().to_owned(),
+        topic: topic.to_owned(),
         key: booking.pnr.as_str().to_owned(),
         event_type: event.event_type.as_str().to_owned(),
         version: booking.version,
         payload: serde_json::to_string(&payload)?,
         headers: headers.to_pairs(),
         created_at_micros: micros(now),
-    })
+    };
+    Ok((row, span))
 }
 
 fn payload(booking: &Booking, event: &Announcement, now: DateTime<Utc>) -> BookingEvent {

@@ -23,7 +23,7 @@ const fn refusal(
     }
 }
 
-const REFUSALS: [Refusal; 14] = [
+const REFUSALS: [Refusal; 15] = [
     refusal("email-notifier", ("SMTP_URL", "nonsense"), 64, "SMTP_URL: "),
     refusal("email-notifier", ("MAIL_FROM", "nobody"), 64, "MAIL_FROM: "),
     refusal("email-notifier", ("TOPICS", "booking-lost"), 64, "TOPICS: "),
@@ -45,6 +45,12 @@ const REFUSALS: [Refusal; 14] = [
         ("RETRY_BASE", "soon"),
         64,
         "RETRY_BASE: ",
+    ),
+    refusal(
+        "booking-api",
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        64,
+        "OTEL_EXPORTER_OTLP_ENDPOINT: ",
     ),
     refusal(
         "booking-api",

@@ -13,6 +13,7 @@ mod e2e_load;
 mod e2e_logs;
 mod e2e_records;
 mod e2e_settings;
+mod e2e_traces;
 mod e2e_up;
 mod fault_broker;
 mod fault_clock;

@@ -6,7 +6,7 @@ use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use chassis::TraceParent;
+use chassis::trace::TraceParent;
 use events::Pnr;
 use tokio::time::timeout;
 
@@ -39,7 +39,8 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let key = headers::idempotency_key(request.headers())?;
         let only_if = headers::precondition(request.headers())?;
-        let trace = headers::trace(request.headers());
+        let trace = request.extensions().get().copied();
+        let trace = trace.unwrap_or_else(TraceParent::start);
         let json = headers::may_be_json(request.headers());
         let body = read(request, state, BODY_TIME).await?;
         if !json && !body.is_empty() {

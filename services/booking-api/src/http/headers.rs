@@ -2,7 +2,6 @@
 
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::{HeaderMap, HeaderName};
-use chassis::TraceParent;
 
 use crate::answer::{Kind, Problem};
 use crate::idempotency::read_key;
@@ -16,8 +15,6 @@ pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idem
 
 /// Names a request in answers and logs.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest request id that is taken over.
 const MAX_REQUEST_ID: usize = 128;
@@ -81,13 +78,6 @@ fn strong_tags(list: &str) -> Option<Vec<String>> {
 
 fn separated(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with(',')
-}
-
-/// The next step of the client's trace, or a new trace.
-pub(super) fn trace(headers: &HeaderMap) -> TraceParent {
-    let header = headers.get(TRACEPARENT);
-    let parent = header.and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
-    parent.map_or_else(TraceParent::start, TraceParent::child)
 }
 
 /// Whether the body says it is JSON, or says nothing.

@@ -1,5 +1,6 @@
 //! One batch, one transaction.
 
+use chassis::trace::Span;
 use chrono::{DateTime, Utc};
 use database::{Error, WriteTransaction};
 use outbox::OutboxRow;
@@ -44,7 +45,7 @@ impl Writer {
         self.store
             .note_quiet_changes(&mut transaction, &quiet(&verdicts))
             .await?;
-        let rows = outbox_rows(submissions, &verdicts, now)?;
+        let (rows, creating) = outbox_rows(submissions, &verdicts, now)?;
         let handover = self.outbox.insert(&mut transaction, rows).await?;
         let replies = replies(submissions, &verdicts)?;
         let kept = kept(submissions, &replies);
@@ -56,6 +57,7 @@ impl Writer {
             return Err(CommitError::KeyTaken);
         }
         transaction.commit().await?;
+        drop(creating);
         self.outbox.hand_over(handover);
         verdicts.iter().for_each(tell);
         Ok(replies)
@@ -104,7 +106,7 @@ fn outbox_rows(
     submissions: &[Submission],
     verdicts: &[Verdict],
     now: DateTime<Utc>,
-) -> Result<Vec<OutboxRow>, serde_json::Error> {
+) -> Result<(Vec<OutboxRow>, Vec<Span>), serde_json::Error> {
     let pairs = submissions.iter().zip(verdicts);
     let rows = pairs.filter_map(|(submission, verdict)| {
         let Change { booking, event } = verdict.change()?;

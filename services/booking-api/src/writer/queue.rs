@@ -68,7 +68,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use chassis::TraceParent;
+    use chassis::trace::TraceParent;
     use events::Pnr;
     use tokio::sync::oneshot;
 

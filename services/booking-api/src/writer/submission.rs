@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::TraceParent;
+use chassis::trace::TraceParent;
 use events::Pnr;
 use tokio::sync::oneshot;
 

@@ -347,11 +347,7 @@ pub(crate) async fn send_held(request: RequestBuilder, key: &str) -> JoinHandle<
 
 pub(crate) fn settings(database: &TestDatabase) -> Settings {
     Settings {
-        process: ProcessSettings {
-            http_addr: "127.0.0.1:0".parse().unwrap(),
-            log: "off".to_owned(),
-            shutdown_timeout: Duration::from_secs(15),
-        },
+        process: ProcessSettings::of_command("off", Duration::from_secs(15)),
         kafka: KafkaSettings::local("127.0.0.1:1".to_owned()),
         database: database.settings(),
         consumer_group: "booking-api".to_owned(),
