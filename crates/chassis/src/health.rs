@@ -1,11 +1,16 @@
 //! Whether the process can do its work, dependency by dependency.
 
 use std::collections::BTreeMap;
+use std::fmt::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use serde_json::json;
 
 /// What a dependency is like.
@@ -70,9 +75,47 @@ impl Readiness {
     }
 }
 
+/// The same for Prometheus, where nothing asks `/readyz`.
+impl Collector for Readiness {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let ready = ConstGauge::new(i64::from(self.is_ready()));
+        let help = "Whether the program can do its work: 1, or 0";
+        let encoder = to.encode_descriptor("ready", help, None, MetricType::Gauge)?;
+        ready.encode(encoder)?;
+        let help = "Whether what it works with is there: 1, or 0";
+        let mut family = to.encode_descriptor("dependency_up", help, None, MetricType::Gauge)?;
+        for (dependency, state) in self.lock().iter() {
+            let up = ConstGauge::new(i64::from(*state == State::Fine));
+            let label = [("dependency", *dependency)];
+            up.encode(family.encode_family(&label)?)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn prometheus_is_told_what_is_missing_and_what_only_delays() {
+        let readiness = Readiness::default();
+        readiness.set("database", Ok(()));
+        readiness.set_optional("kafka", Err("no broker is connected".to_owned()));
+        let metrics = Metrics::default();
+        metrics.register(|registry| registry.register_collector(Box::new(readiness.clone())));
+        let told = |line: &str| {
+            let text = metrics.encode();
+            assert!(text.lines().any(|one| one == line), "no {line} in {text}");
+        };
+        told("ready 1");
+        told(r#"dependency_up{dependency="database"} 1"#);
+        told(r#"dependency_up{dependency="kafka"} 0"#);
+        readiness.set("database", Err("away".to_owned()));
+        told("ready 0");
+        told(r#"dependency_up{dependency="database"} 0"#);
+    }
 
     #[test]
     fn a_degraded_dependency_is_told_and_takes_nobody_out_of_service() {

@@ -71,6 +71,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 pub fn router(metrics: &Metrics, readiness: Readiness, more: Router) -> Router {
     #[cfg(target_os = "linux")]
     metrics.register(|registry| registry.register_collector(Box::new(crate::usage::Usage)));
+    metrics.register(|registry| registry.register_collector(Box::new(readiness.clone())));
     let text = metrics.clone();
     let operations = Router::new()
         .route("/livez", get(|| async { "ok" }))

@@ -158,6 +158,8 @@ impl Projection {
     }
 
     fn measure_lag(&self, consumer: &Consumer) {
+        // Partitions that are another process's now are no more ours to tell of.
+        self.metrics.lag.clear();
         for lag in consumer.lag() {
             let label = Partition {
                 topic: lag.topic,
