@@ -7,8 +7,13 @@ use testkit::{Link, Proxy, System, full_length};
 use crate::under_load::UnderLoad;
 
 /// The system with links to Kafka, the providers, and the databases where they have servers.
-async fn linked() -> (System, Vec<Proxy>) {
-    let builder = System::builder().with("PROVIDER_TIMEOUT", "2s");
+async fn linked(link: Link) -> (System, Vec<Proxy>) {
+    // Where every answer comes, a busy machine is to make no doubt.
+    let timeout = match link {
+        Link::Slow(_) | Link::Lossy(_) | Link::Good => "10s",
+        Link::Cut | Link::HalfOpen => "2s",
+    };
+    let builder = System::builder().with("PROVIDER_TIMEOUT", timeout);
     let mut system = builder.start_without_programs().await.unwrap();
     let mut links = system.link_kafka().await.unwrap();
     links.extend(system.link_providers().await.unwrap());
@@ -28,7 +33,7 @@ async fn linked() -> (System, Vec<Proxy>) {
 /// What the providers' timeouts and silences leave unknown may be told twice; everything else holds.
 async fn through(link: Link, short_seconds: u64) -> crate::under_load::Ended {
     let seconds = if full_length() { 60 } else { short_seconds };
-    let (system, links) = linked().await;
+    let (system, links) = linked(link).await;
     let run = UnderLoad::start(system, 20).await;
     run.go_on(Duration::from_secs(2)).await;
     for one in &links {
