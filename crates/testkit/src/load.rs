@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use events::EventType;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::checker::Booked;
 use crate::requests::booking_request;
+
+/// Passengers at once at most: more than the machine can serve would only wait for one another.
+const AT_ONCE: usize = 256;
 
 /// How long a request is tried before the run is given up.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -115,6 +118,9 @@ async fn run(per_second: u32, plan: Plan, url: Url, stop: Arc<AtomicBool>) -> Lo
     let mut number = 0_u64;
     while !stop.load(Ordering::Acquire) {
         tick.tick().await;
+        while bookings.len() >= AT_ONCE {
+            join(bookings.join_next().await);
+        }
         number += 1;
         let booking = Booking {
             client: client.clone(),
@@ -127,14 +133,18 @@ async fn run(per_second: u32, plan: Plan, url: Url, stop: Arc<AtomicBool>) -> Lo
         };
         bookings.spawn(booking.live(plan));
     }
-    while let Some(made) = bookings.join_next().await {
-        assert!(
-            made.is_ok(),
-            "a request was not answered within {PATIENCE:?}"
-        );
+    while !bookings.is_empty() {
+        join(bookings.join_next().await);
     }
     let report = report.lock().unwrap_or_else(PoisonError::into_inner);
     report.clone()
+}
+
+fn join(ended: Option<Result<(), JoinError>>) {
+    assert!(
+        ended.is_none_or(|ended| ended.is_ok()),
+        "a request was not answered within {PATIENCE:?}"
+    );
 }
 
 struct Booking {
