@@ -28,7 +28,7 @@ pub struct ProcessSettings {
 }
 
 impl ProcessSettings {
-    /// Those of a command: it listens nowhere and exports no traces.
+    /// Those of a command: any free port, should it listen at all, and no traces.
     pub fn of_command(log: &str, shutdown_timeout: Duration) -> Self {
         Self {
             http_addr: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -117,7 +117,7 @@ async fn run(per_second: u32, plan: Plan, url: Url, stop: Arc<AtomicBool>) -> Lo
     let mut bookings = JoinSet::new();
     let mut number = 0_u64;
     while !stop.load(Ordering::Acquire) {
-        tick.tick().await;
+        let due = tick.tick().await;
         while bookings.len() >= AT_ONCE {
             join(bookings.join_next().await);
         }
@@ -127,7 +127,8 @@ async fn run(per_second: u32, plan: Plan, url: Url, stop: Arc<AtomicBool>) -> Lo
             url: Arc::clone(&url),
             key: format!("{run}-{number}"),
             number,
-            due: started.elapsed(),
+            // Also for one that had to wait for others, which counts.
+            due: due.duration_since(started.into()),
             started,
             report: Arc::clone(&report),
         };

@@ -12,13 +12,16 @@ use crate::stand_in::StandIn;
 /// Digits of an Indian phone number, and of a PNR.
 const DIGITS: usize = 10;
 
+/// Lines of each log at most: one leak is in thousands of them.
+const SHOWN: usize = 3;
+
 /// What no line may hold: whole words, and names wherever they are.
 struct Private {
     words: HashSet<String>,
     names: Vec<String>,
 }
 
-/// Lines of the logs of `folder` that name a person of these messages, their address, phone or whole PNR, or hold a secret.
+/// The first lines of each log of `folder` that name a person of these messages, their address, phone or whole PNR, or hold a secret.
 ///
 /// # Errors
 /// If the logs cannot be read.
@@ -30,6 +33,7 @@ pub(crate) fn lines_that_tell(folder: &Path, messages: &[Arc<Accepted>]) -> Resu
         if path.extension().is_some_and(|extension| extension == "log") {
             let text = std::fs::read_to_string(&path)?;
             let told = text.lines().filter(|line| private.is_in(line));
+            let told = told.take(SHOWN);
             found.extend(told.map(|line| format!("{}: {line}", path.display())));
         }
     }
