@@ -12,7 +12,7 @@ use testkit::{
     Link, Proxy, System, TestDatabase, eventually, full_length, sample_event, sample_request,
 };
 
-use crate::client::{book, told};
+use crate::client::{book, request, told};
 use crate::sessions::session;
 use crate::under_load::UnderLoad;
 
@@ -106,10 +106,10 @@ async fn session_of(transaction: &mut WriteTransaction) -> i32 {
     pid.fetch_one(&mut *transaction).await.unwrap()
 }
 
-/// Waits a little for somebody to wait for a session.
+/// Waits for somebody to wait for a session, a little longer than [`HELD`] takes to be told.
 async fn is_waited_for(database: &Database, session: i32) -> bool {
     let sql = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))";
-    for _ in 0..50 {
+    for _ in 0..250 {
         let waiting = sqlx::query_scalar(sql).bind(session);
         let waiting: i64 = waiting.fetch_one(database).await.unwrap();
         if waiting > 0 {
@@ -120,53 +120,71 @@ async fn is_waited_for(database: &Database, session: i32) -> bool {
     false
 }
 
-/// Holds one outcome up until many wait behind it; when they are written together, in the order they came, takes their rows from the other end.
-async fn cross(database: &Database) {
-    let sql = "select seq from inbox where state = 'CLAIMED' order by seq";
-    let claimed: Vec<i64> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
-    let [first, between @ .., last] = claimed.as_slice() else {
-        return;
-    };
+/// A passenger whose mail takes two seconds, so that its row can be locked meanwhile.
+const HELD: &str = "held@example.com";
+
+async fn book_for(system: &System, email: &str) -> String {
+    book(system, &request(email, "+919876543210")).await
+}
+
+/// The row of a PNR, once it is in hand or told.
+async fn row_of(database: &Database, pnr: &str) -> i64 {
+    let sql = "select seq from inbox where pnr = $1 and state <> 'PENDING'";
+    eventually("row in hand", async || {
+        let row = sqlx::query_scalar(sql).bind(pnr).fetch_optional(database);
+        row.await.unwrap()
+    })
+    .await
+}
+
+/// Holds one outcome up until two more wait behind it; when these are written together, in the order they came, takes their rows in the other.
+async fn cross(system: &System, database: &Database) {
+    let held = book_for(system, HELD).await;
+    let held = row_of(database, &held).await;
     let mut plug = database.begin().await.unwrap();
-    lock(&mut plug, *first).await;
+    lock(&mut plug, held).await;
+    let session = session_of(&mut plug).await;
+    if !is_waited_for(database, session).await {
+        return;
+    }
+    let mut rows = Vec::new();
+    for email in ["early@example.com", "late@example.com"] {
+        let pnr = book_for(system, email).await;
+        told(system, Channel::Email, &pnr, 1).await;
+        rows.push(row_of(database, &pnr).await);
+    }
+    // From the provider's answer to the queue of outcomes.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     let mut opponent = database.begin().await.unwrap();
     // The program is to find the deadlock, which it does after a second.
     let patience = "set local deadlock_timeout = '20s'";
     let patience = sqlx::query(patience).execute(&mut opponent).await;
     patience.unwrap();
-    lock(&mut opponent, *last).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    lock(&mut opponent, rows[1]).await;
     let session = session_of(&mut opponent).await;
     plug.commit().await.unwrap();
-    if !is_waited_for(database, session).await {
-        return;
+    if is_waited_for(database, session).await && lock(&mut opponent, rows[0]).await {
+        opponent.commit().await.unwrap();
     }
-    for seq in between.iter().rev() {
-        if !lock(&mut opponent, *seq).await {
-            return;
-        }
-    }
-    opponent.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_loses_and_doubles_nothing() {
-    let system = System::builder()
-        .with("CONCURRENCY", "64")
-        .start()
-        .await
-        .unwrap();
+    // More than there are messages while an outcome is held up.
+    let builder = System::builder().with("CONCURRENCY", "128");
+    let system = builder.start().await.unwrap();
     let database = session(&system, "email-notifier").await;
     if database.dialect() == Dialect::Sqlite {
         println!("not run: SQLite has one writer and so no deadlock; give TEST_DATABASE_URL");
         return;
     }
     let before = deadlocks(&database).await;
-    let slow = Rule::new(Channel::Email, Effect::Delay { ms: 200 });
+    let slow = Rule::new(Channel::Email, Effect::Delay { ms: 2_000 });
+    let slow = slow.recipient(HELD);
     system.faults().replace(vec![slow]).unwrap();
-    let run = UnderLoad::start(system, 100).await;
+    let run = UnderLoad::start(system, 10).await;
     eventually("deadlock", async || {
-        cross(&database).await;
+        cross(&run.system, &database).await;
         (deadlocks(&database).await > before).then_some(())
     })
     .await;
