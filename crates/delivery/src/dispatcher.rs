@@ -1,7 +1,7 @@
 //! From the inbox to the workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chassis::{Failure, Shutdown};
@@ -33,6 +33,8 @@ pub(crate) struct Workload {
     /// When the dispatcher looked, more rows were due than there were slots.
     behind: AtomicBool,
     unfinished: AtomicI64,
+    /// How often rows came that no worker has in hand.
+    arrivals: AtomicU64,
     writing: AtomicBool,
 }
 
@@ -42,6 +44,7 @@ impl Workload {
         self.unfinished
             .fetch_add(i64::try_from(rows).unwrap_or(i64::MAX), Ordering::Relaxed);
         if rows > in_hand {
+            self.arrivals.fetch_add(1, Ordering::AcqRel);
             self.look_again();
         }
     }
@@ -72,6 +75,10 @@ impl Workload {
 
     pub(crate) fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::Acquire)
     }
 
     pub(crate) fn unfinished(&self) -> i64 {
@@ -155,7 +162,7 @@ impl<C: Channel> Dispatcher<C> {
         let mut look = Look::default();
         while !shutdown.is_cancelled() {
             let news = self.workload.news.swap(false, Ordering::AcqRel);
-            if news || look.more || self.has_waiting() || look.until <= Instant::now() {
+            if news || look.more || look.until <= Instant::now() {
                 look = self.turn().await;
             }
             tokio::select! {

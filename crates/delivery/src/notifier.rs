@@ -225,6 +225,7 @@ impl Parts {
             inbox: self.inbox.clone(),
             outbox: self.outbox.clone(),
             workload: Arc::clone(&self.workload),
+            dispatcher: Arc::downgrade(&dispatcher),
         };
         tasks.spawn(Arc::clone(&dispatcher).run(shutdown.clone()));
         tasks.spawn(async move {

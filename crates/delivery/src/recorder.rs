@@ -1,7 +1,7 @@
 //! From the workers back into the inbox, as many outcomes at once as there are.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chassis::Failure;
@@ -13,7 +13,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 use tracing::warn;
 
-use crate::dispatcher::Workload;
+use crate::channel::Channel;
+use crate::dispatcher::{Dispatcher, Workload};
 use crate::statuses;
 
 /// How long a database that failed is left alone.
@@ -33,14 +34,16 @@ pub(crate) struct Done {
 }
 
 /// Writes outcomes, and the statuses that tell them, until the last worker is done.
-pub(crate) struct Recorder {
+pub(crate) struct Recorder<C> {
     pub(crate) database: Database,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) workload: Arc<Workload>,
+    /// Gone once nothing new is to be sent.
+    pub(crate) dispatcher: Weak<Dispatcher<C>>,
 }
 
-impl Recorder {
+impl<C: Channel> Recorder<C> {
     pub(crate) async fn run(self, mut done: Receiver<Done>) -> Result<(), Failure> {
         let mut batch = Vec::new();
         while done.recv_many(&mut batch, 512).await > 0 {
@@ -57,12 +60,18 @@ impl Recorder {
                 })
                 .unzip();
             self.workload.set_writing();
+            let arrivals = self.workload.arrivals();
             self.write(&settled, &told).await;
             drop(slots);
             let ended = settled
                 .iter()
                 .filter(|one| one.outcome.state() != State::Pending);
-            self.workload.settled(ended.count());
+            let ended = ended.count();
+            self.workload.settled(ended);
+            // What waits for its next attempt may be due before anything else, and what came meanwhile may stand behind one of these.
+            if ended < settled.len() || arrivals != self.workload.arrivals() {
+                self.workload.look_again();
+            }
         }
         Ok(())
     }
@@ -81,7 +90,7 @@ impl Recorder {
         }
     }
 
-    /// An outcome and its status are one transaction.
+    /// An outcome and its status are one transaction, and in it the row that it kept waiting is claimed, if there is a worker for it.
     async fn try_write(
         &self,
         settled: &[Settled],
@@ -89,7 +98,18 @@ impl Recorder {
     ) -> Result<usize, Error> {
         let mut transaction = self.database.begin().await?;
         let counted = self.inbox.settle(&mut transaction, settled).await?;
-        let counted: BTreeSet<_> = counted.into_iter().collect();
+        let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
+        let dispatcher = self.dispatcher.upgrade().filter(|_| !next.is_empty());
+        let grant = dispatcher.as_ref().and_then(|one| one.idle(next.len()));
+        let claimed = match &grant {
+            None => Vec::new(),
+            Some(grant) => {
+                let idle = grant.idle();
+                let claim = self.inbox.claim_next(&mut transaction, &next, idle);
+                claim.await?
+            }
+        };
+        let counted: BTreeSet<_> = counted.into_iter().map(|one| one.seq).collect();
         let rows = told
             .iter()
             .filter(|(seq, ..)| counted.contains(seq))
@@ -98,6 +118,12 @@ impl Recorder {
         let handover = self.outbox.insert(&mut transaction, rows).await?;
         transaction.commit().await?;
         self.outbox.hand_over(handover);
+        if claimed.len() < next.len() {
+            self.workload.look_again();
+        }
+        if let (Some(dispatcher), Some(grant)) = (dispatcher, grant) {
+            dispatcher.start(claimed, grant);
+        }
         Ok(counted.len())
     }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use database::{Dialect, Error, WriteTransaction};
+use database::{Dialect, Error, WriteTransaction, batch};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::fate::Circumstances;
 use crate::row::Claimed;
 use crate::sql::timed;
-use crate::store::{Inbox, span_micros};
+use crate::store::{Idle, Inbox, span_micros};
 
 macro_rules! take_turn {
     () => {
@@ -23,6 +23,38 @@ pub(crate) const TURN: &str = take_turn!();
 
 /// The same, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
 const CLAIM: &str = concat!(take_turn!(), ", set_config('enable_sort', 'off', true)");
+
+/// Claims for provider `$2` and `$3` microseconds at most `$4` of the rows that the condition names, oldest first: of each PNR the first unfinished one, and none while another is in flight.
+macro_rules! claiming {
+    ($database:expr, $($rows:tt),+) => {
+        timed!(
+            $database,
+            // The rows are found once, and each is then reached by its number; its token says that it is still as it was.
+            "with due as materialized (
+                 select i.seq, i.token from inbox i where ",
+            $($rows),+,
+            " and (i.unsure_of = $2 or ($5 = 1 and (i.unsure_of is null or $6 not like '%,' || i.unsure_of || ',%')))
+                 and i.seq = (
+                     select o.seq from inbox o where o.pnr = i.pnr and o.state in ('PENDING', 'CLAIMED')
+                     order by o.version, o.event_at, o.seq limit 1)
+                 and (select c.seq from inbox c where c.pnr = i.pnr and c.state = 'CLAIMED' limit 1) is null
+                 order by i.not_before, i.seq limit $4)
+             update inbox set state = 'CLAIMED', token = inbox.token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
+            now,
+            " + $3 from due where ",
+            ("inbox.seq = any (array[due.seq])" | "inbox.seq = due.seq"),
+            " and inbox.token = due.token
+             returning inbox.seq, inbox.token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
+                 (select c.version from inbox c where c.pnr = inbox.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > inbox.version
+                     order by c.version desc limit 1) as cancelled,
+                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = inbox.pnr and (s.state = 'SENT' or s.unsure_of is not null)
+                     and s.seq <> inbox.seq and (s.version, s.event_at) > (inbox.version, inbox.event_at)
+                     order by s.version desc, s.event_at desc limit 1) as told, ",
+            now,
+            " as taken_at",
+        )
+    };
+}
 
 /// Which rows are wanted for a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,31 +81,10 @@ impl Inbox {
     ) -> Result<Vec<Claimed>, Error> {
         let mut transaction = self.database.begin().await?;
         self.begin_claim(&mut transaction, CLAIM).await?;
-        let sql = timed!(
+        let sql = claiming!(
             self.database,
-            // The first few due rows are found once, and each is then reached by its number; its token says that it is still as it was.
-            "with due as materialized (
-                 select i.seq, i.token from inbox i where i.state = 'PENDING' and i.not_before <= ",
-            now,
-            " and (i.unsure_of = $2 or ($5 = 1 and (i.unsure_of is null or $6 not like '%,' || i.unsure_of || ',%')))
-                 and i.seq = (
-                     select o.seq from inbox o where o.pnr = i.pnr and o.state in ('PENDING', 'CLAIMED')
-                     order by o.version, o.event_at, o.seq limit 1)
-                 and (select c.seq from inbox c where c.pnr = i.pnr and c.state = 'CLAIMED' limit 1) is null
-                 order by i.not_before, i.seq limit $4)
-             update inbox set state = 'CLAIMED', token = inbox.token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
-            now,
-            " + $3 from due where ",
-            ("inbox.seq = any (array[due.seq])" | "inbox.seq = due.seq"),
-            " and inbox.token = due.token
-             returning inbox.seq, inbox.token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
-                 (select c.version from inbox c where c.pnr = inbox.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > inbox.version
-                     order by c.version desc limit 1) as cancelled,
-                 (select s.event_type || ' ' || s.version from inbox s where s.pnr = inbox.pnr and (s.state = 'SENT' or s.unsure_of is not null)
-                     and s.seq <> inbox.seq and (s.version, s.event_at) > (inbox.version, inbox.event_at)
-                     order by s.version desc, s.event_at desc limit 1) as told, ",
-            now,
-            " as taken_at",
+            "i.state = 'PENDING' and i.not_before <= ",
+            now
         );
         let rows = sqlx::query(sql)
             .bind(self.now())
@@ -84,11 +95,40 @@ impl Inbox {
             .bind(&self.providers)
             .fetch_all(&mut transaction)
             .await?;
-        let claimed = rows.iter().map(|row| self.judged(row));
-        let mut claimed = claimed.collect::<Result<Vec<_>, _>>()?;
+        let claimed = self.judged(&rows)?;
         transaction.commit().await?;
-        claimed.sort_by_key(|row| row.seq);
         Ok(claimed)
+    }
+
+    /// Takes rows that the settled ones kept waiting, as [`Inbox::claim`] would: nobody has to look for them among all that are due.
+    ///
+    /// # Errors
+    /// Whatever the database says; the transaction is then to be dropped.
+    pub async fn claim_next(
+        &self,
+        transaction: &mut WriteTransaction,
+        next: &[i64],
+        idle: Idle<'_>,
+    ) -> Result<Vec<Claimed>, Error> {
+        self.begin_claim(transaction, TURN).await?;
+        let sql = claiming!(
+            self.database,
+            ("i.seq = any (array(select json_array_elements_text($7::json)::bigint))"
+                | "i.seq in (select value from json_each($7))"),
+            " and i.state = 'PENDING' and i.not_before <= ",
+            now
+        );
+        let rows = sqlx::query(sql)
+            .bind(self.now())
+            .bind(idle.provider.to_owned())
+            .bind(span_micros(idle.lease))
+            .bind(i64::try_from(idle.workers).unwrap_or(i64::MAX))
+            .bind(1_i64)
+            .bind(&self.providers)
+            .bind(batch(next)?)
+            .fetch_all(transaction)
+            .await?;
+        self.judged(&rows)
     }
 
     /// Until the end of the transaction no other process claims. `SQLite` has one writer anyway.
@@ -103,10 +143,15 @@ impl Inbox {
         }
     }
 
-    /// A claimed row, and whether it is still worth sending.
-    fn judged(&self, row: &AnyRow) -> Result<Claimed, Error> {
-        let mut claimed = Claimed::read(row)?;
-        claimed.fate = circumstances(row)?.fate(claimed.taken_at, self.rules.max_age);
+    /// Claimed rows, oldest first, and whether each is still worth sending.
+    fn judged(&self, rows: &[AnyRow]) -> Result<Vec<Claimed>, Error> {
+        let judged = |row: &AnyRow| -> Result<Claimed, Error> {
+            let mut claimed = Claimed::read(row)?;
+            claimed.fate = circumstances(row)?.fate(claimed.taken_at, self.rules.max_age);
+            Ok(claimed)
+        };
+        let mut claimed: Vec<_> = rows.iter().map(judged).collect::<Result<_, _>>()?;
+        claimed.sort_by_key(|row| row.seq);
         Ok(claimed)
     }
 

@@ -14,6 +14,7 @@ pub use claims::Choice;
 pub use fate::Fate;
 pub use outcome::{Certainty, Outcome, Settled, State, Verdict};
 pub use row::{Arrival, Claimed};
+pub use settle::Counted;
 pub use store::{Idle, Inbox, Place, Rules, Stored};
 
 /// The tables of this crate.

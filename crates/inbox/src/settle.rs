@@ -30,6 +30,15 @@ struct Change {
     reason: Option<String>,
 }
 
+/// An outcome that still counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The row.
+    pub seq: i64,
+    /// The first other unfinished row of its PNR: it may be due now.
+    pub next: Option<i64>,
+}
+
 impl Inbox {
     /// Writes what became of claims, all at once. Answers those that still counted: whose row nobody claimed since.
     ///
@@ -39,7 +48,7 @@ impl Inbox {
         &self,
         transaction: &mut WriteTransaction,
         settled: &[Settled],
-    ) -> Result<Vec<i64>, Error> {
+    ) -> Result<Vec<Counted>, Error> {
         let changes = settled.iter().map(change).collect::<Result<Vec<_>, _>>()?;
         let sql = timed!(
             self.database,
@@ -54,12 +63,13 @@ impl Inbox {
             "(select ", now, " as now) as t
              where ",
             ("inbox.seq = any (array[r.seq])" | "inbox.seq = r.seq"),
-            " and inbox.token = r.token and inbox.finished_at is null returning inbox.seq",
+            " and inbox.token = r.token and inbox.finished_at is null returning inbox.seq, (select o.seq from inbox o where o.pnr = inbox.pnr and o.state in ('PENDING', 'CLAIMED') and o.seq <> inbox.seq
+                 order by o.version, o.event_at, o.seq limit 1) as next",
         );
-        let update = sqlx::query_scalar(sql)
-            .bind(self.now())
-            .bind(batch(&changes)?);
-        update.fetch_all(transaction).await
+        let update = sqlx::query_as(sql).bind(self.now()).bind(batch(&changes)?);
+        let counted: Vec<(i64, Option<i64>)> = update.fetch_all(transaction).await?;
+        let counted = counted.into_iter();
+        Ok(counted.map(|(seq, next)| Counted { seq, next }).collect())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Rows that go to an idle worker as they are stored.
 
-use inbox::Idle;
-
 use super::*;
 
 impl Fixture {

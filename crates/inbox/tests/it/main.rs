@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod at_once;
+mod next;
 mod order;
 mod simulation;
 
@@ -15,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use database::Database;
 use events::{BookingEvent, DeadLetterClass, EventType, ReadHeaders, Stage};
 use inbox::{
-    Arrival, Certainty, Choice, Claimed, Fate, Inbox, Outcome, Place, Rules, SCHEMA, Settled,
+    Arrival, Certainty, Choice, Claimed, Fate, Idle, Inbox, Outcome, Place, Rules, SCHEMA, Settled,
     Stored, Verdict,
 };
 use testkit::TestDatabase;
@@ -111,6 +112,17 @@ impl Fixture {
     }
 
     async fn settle(&self, row: &Claimed, outcome: Outcome) -> usize {
+        let (counted, _) = self.settle_for(row, outcome, None).await;
+        counted
+    }
+
+    /// Settles a row and lets this provider's idle workers have what it kept waiting.
+    async fn settle_for(
+        &self,
+        row: &Claimed,
+        outcome: Outcome,
+        idle: Option<Idle<'_>>,
+    ) -> (usize, Vec<Claimed>) {
         let settled = Settled {
             seq: row.seq,
             token: row.token,
@@ -118,8 +130,17 @@ impl Fixture {
         };
         let mut transaction = self.database.begin().await.unwrap();
         let counted = self.inbox.settle(&mut transaction, &[settled]).await;
+        let counted = counted.unwrap();
+        let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
+        let claimed = match idle {
+            Some(idle) => {
+                let claim = self.inbox.claim_next(&mut transaction, &next, idle);
+                claim.await.unwrap()
+            }
+            None => Vec::new(),
+        };
         transaction.commit().await.unwrap();
-        counted.unwrap().len()
+        (counted.len(), claimed)
     }
 
     async fn lose_lease(&self) {

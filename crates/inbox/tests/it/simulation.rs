@@ -314,11 +314,19 @@ impl World {
         }
         let index = done[self.random.usize(0..done.len())];
         let InHand { row, outcome, .. } = self.in_hand.swap_remove(index);
-        let counted = self.fixture().settle(&row, outcome.unwrap()).await;
+        let provider = BOTH[self.random.usize(0..BOTH.len())];
+        let idle = self.random.bool().then(|| idle(provider, 1));
+        let settling = self.fixture().settle_for(&row, outcome.unwrap(), idle);
+        let (counted, next) = settling.await;
         self.note(&format!(
-            "settled {:?}: {counted}",
-            ids(std::slice::from_ref(&row))
+            "settled {:?}: {counted}, {provider} goes on with {:?}",
+            ids(std::slice::from_ref(&row)),
+            ids(&next)
         ));
+        for row in next {
+            self.take_in_hand(row, provider);
+        }
+        self.one_in_flight_for_each_pnr().await;
         if counted == 0 {
             self.doubt(&row);
         }

@@ -1,0 +1,84 @@
+//! What an outcome kept waiting goes to a worker with it.
+
+use super::*;
+use crate::at_once::idle;
+
+/// Two events of a PNR, the first in hand.
+async fn two(fixture: &Fixture) -> Claimed {
+    let pair = [
+        versioned("a", EventType::BookingConfirmed, 1, ""),
+        versioned("b", EventType::PaymentCompleted, 2, "BOOKING_CONFIRMED=1"),
+    ];
+    fixture.store_all(&pair).await;
+    fixture.claim_one().await
+}
+
+async fn next_after(fixture: &Fixture, row: &Claimed, outcome: Outcome) -> Vec<String> {
+    let idle = Some(idle("smtp", 4));
+    let (_, next) = fixture.settle_for(row, outcome, idle).await;
+    ids(&next)
+}
+
+#[tokio::test]
+async fn the_next_of_a_pnr_is_claimed_with_the_outcome_of_the_one_before() {
+    let fixture = Fixture::new().await;
+    let first = two(&fixture).await;
+    let idle = Some(idle("smtp", 4));
+    let (_, next) = fixture.settle_for(&first, sent(), idle).await;
+    assert_eq!(ids(&next), ["b"]);
+    assert_eq!((next[0].attempt, &next[0].fate), (1, &Fate::Send));
+    assert!(fixture.claim(10).await.is_empty(), "it is in hand");
+    assert_eq!(next_after(&fixture, &next[0], sent()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_became_untrue_by_the_outcome_is_claimed_as_such() {
+    let fixture = Fixture::new().await;
+    let cancelled = versioned("c", EventType::BookingCancelled, 3, "");
+    fixture.store_all(&[cancelled]).await;
+    let first = fixture.claim_one().await;
+    fixture
+        .store_all(&[versioned("a", EventType::BookingConfirmed, 1, "")])
+        .await;
+    let idle = Some(idle("smtp", 4));
+    let (_, next) = fixture.settle_for(&first, sent(), idle).await;
+    assert_eq!(ids(&next), ["a"]);
+    assert!(matches!(next[0].fate, Fate::Suppress { .. }));
+}
+
+#[tokio::test]
+async fn behind_one_that_is_to_be_tried_again_the_next_goes_on_waiting() {
+    let fixture = Fixture::new().await;
+    let first = two(&fixture).await;
+    let again = retry(Duration::from_secs(5));
+    assert_eq!(next_after(&fixture, &first, again).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_next_that_is_not_due_is_left() {
+    let fixture = Fixture::new().await;
+    let first = versioned("a", EventType::BookingConfirmed, 1, "");
+    fixture.store_all(&[first]).await;
+    let first = fixture.claim_one().await;
+    let gap = "BOOKING_CONFIRMED=1,PAYMENT_COMPLETED=2";
+    let third = versioned("c", EventType::BookingCancelled, 3, gap);
+    fixture.store_all(&[third]).await;
+    assert_eq!(next_after(&fixture, &first, sent()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_next_that_another_provider_may_have_taken_is_left_to_that_one() {
+    let fixture = Fixture::new().await;
+    let second = versioned("b", EventType::PaymentCompleted, 2, "");
+    fixture.store_all(&[second]).await;
+    let claim = fixture.inbox.claim(("twilio", Choice::Any), 1, LEASE).await;
+    let row = claim.unwrap().remove(0);
+    fixture.settle(&row, defer(Certainty::Unsure)).await;
+    fixture
+        .store_all(&[versioned("a", EventType::BookingConfirmed, 1, "")])
+        .await;
+    let first = fixture.claim_one().await;
+    assert_eq!(ids(std::slice::from_ref(&first)), ["a"]);
+    fixture.pass(Duration::from_mins(10));
+    assert_eq!(next_after(&fixture, &first, sent()).await, [""; 0]);
+}
