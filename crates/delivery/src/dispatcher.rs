@@ -112,10 +112,9 @@ enum Next {
     WhenDue,
 }
 
-/// Slots for rows that come in, and the leave of a provider's gate to fill them.
+/// The leave of a provider's gate to send.
 pub(crate) struct Grant {
     gate: Arc<Gate>,
-    slots: OwnedSemaphorePermit,
     /// Sends that the gate allowed and that were not begun.
     left: usize,
     lease: Duration,
@@ -222,7 +221,7 @@ impl<C: Channel> Dispatcher<C> {
             Opening::Sends(count) => {
                 let (rows, deadline) = self.claim(gate, choice, count).await;
                 let claimed = rows.len();
-                self.start(rows, self.grant(gate, slots, count, deadline));
+                self.start(rows, self.grant(gate, count, deadline), slots);
                 match claimed {
                     all if all < count => Next::WhenDue,
                     _ if self.slots.available_permits() > 0 => Next::Now,
@@ -236,7 +235,7 @@ impl<C: Channel> Dispatcher<C> {
                 }
                 // Before it starts: a refused connection is an answer within microseconds.
                 gate.probing(Instant::now());
-                self.start(rows, self.grant(gate, slots, 0, deadline));
+                self.start(rows, self.grant(gate, 0, deadline), slots);
                 Next::WhenSettled
             }
             Opening::Full => Next::WhenSettled,
@@ -268,40 +267,43 @@ impl<C: Channel> Dispatcher<C> {
         Arc::clone(&self.slots).try_acquire_many_owned(count).ok()
     }
 
-    fn grant(
-        &self,
-        gate: &Arc<Gate>,
-        slots: OwnedSemaphorePermit,
-        left: usize,
-        deadline: Instant,
-    ) -> Grant {
+    fn grant(&self, gate: &Arc<Gate>, left: usize, deadline: Instant) -> Grant {
         Grant {
             gate: Arc::clone(gate),
-            slots,
             left,
             lease: self.lease,
             deadline,
         }
     }
 
-    /// Slots for rows that are about to come in: where none are waiting for one, and all is well with the first provider.
-    pub(crate) fn idle(&self, wanted: usize) -> Option<Grant> {
+    /// Leave and slots for rows that are about to come in.
+    pub(crate) fn idle(&self, wanted: usize) -> Option<(Grant, OwnedSemaphorePermit)> {
+        let slots = self.take_slots(wanted)?;
+        Some((self.leave(slots.num_permits())?, slots))
+    }
+
+    /// Leave for rows that nobody has to look for: where none that are due wait for a slot, and all is well with the first provider.
+    pub(crate) fn leave(&self, wanted: usize) -> Option<Grant> {
         let gate = self.gates.iter().next()?;
         if self.workload.behind.load(Ordering::Acquire) || !gate.is_closed() {
             return None;
         }
-        let slots = self.take_slots(wanted)?;
         let deadline = Instant::now() + LEASE_MARGIN / 2;
-        match gate.opening(Instant::now(), slots.num_permits()) {
-            Opening::Sends(count) => Some(self.grant(gate, slots, count, deadline)),
+        match gate.opening(Instant::now(), wanted) {
+            Opening::Sends(count) => Some(self.grant(gate, count, deadline)),
             Opening::Probe | Opening::Full | Opening::Wait(_) => None,
         }
     }
 
-    /// Gives each row to a worker, and gives the rest of the grant back.
-    pub(crate) fn start(&self, rows: Vec<Claimed>, mut grant: Grant) {
+    /// Gives each row to a worker, and gives the rest of the grant and of the slots back.
+    pub(crate) fn start(
+        &self,
+        rows: Vec<Claimed>,
+        mut grant: Grant,
+        mut slots: OwnedSemaphorePermit,
+    ) {
         for row in rows {
-            let Some(slot) = grant.slots.split(1) else {
+            let Some(slot) = slots.split(1) else {
                 // No more were asked for than there are slots; if it were so, the lease would end the claim.
                 return;
             };

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::channel;
 use crate::dead_letters::{DeadLetters, Failures, warn_unwritten};
-use crate::dispatcher::{Dispatcher, Grant, Workload};
+use crate::dispatcher::{Dispatcher, Workload};
 use crate::metrics::{NotifierMetrics, Partition, Topic};
 use crate::reading::{homeward, read};
 use crate::statuses::{self, Statuses};
@@ -174,8 +174,8 @@ impl<C: channel::Channel> Intake<C> {
             0 => sorted.arrivals.len(),
             _ => 0,
         };
-        let grant = self.dispatcher.idle(wanted);
-        let idle = grant.as_ref().map(Grant::idle);
+        let workers = self.dispatcher.idle(wanted);
+        let idle = workers.as_ref().map(|(grant, _)| grant.idle());
         let mut transaction = self.database.begin().await?;
         let store = self.inbox.store(&mut transaction, &sorted.arrivals, idle);
         let mut stored = store.await?;
@@ -191,8 +191,9 @@ impl<C: channel::Channel> Intake<C> {
         let handover = self.outbox.insert(&mut transaction, rows).await?;
         transaction.commit().await?;
         self.outbox.hand_over(handover);
-        if let Some(grant) = grant {
-            self.dispatcher.start(claimed(sorted, &stored), grant);
+        if let Some((grant, slots)) = workers {
+            let rows = claimed(sorted, &stored);
+            self.dispatcher.start(rows, grant, slots);
         }
         Ok(stored)
     }

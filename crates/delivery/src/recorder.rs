@@ -43,76 +43,86 @@ pub(crate) struct Recorder<C> {
     pub(crate) dispatcher: Weak<Dispatcher<C>>,
 }
 
+/// Results that are written at once.
+#[derive(Default)]
+struct Batch {
+    settled: Vec<Settled>,
+    /// Of each the row, the token, and what is told of it.
+    told: Vec<(i64, String, Option<NotificationStatus>)>,
+    slots: Option<OwnedSemaphorePermit>,
+}
+
+impl Batch {
+    fn add(&mut self, Done { finished, slot }: Done) {
+        let Finished { settled, status } = finished;
+        self.told
+            .push((settled.seq, settled.token.to_string(), status));
+        self.settled.push(settled);
+        match &mut self.slots {
+            Some(slots) => slots.merge(slot),
+            None => self.slots = Some(slot),
+        }
+    }
+
+    /// How many rows are through.
+    fn ended(&self) -> usize {
+        let states = self.settled.iter().map(|one| one.outcome.state());
+        states.filter(|state| *state != State::Pending).count()
+    }
+}
+
 impl<C: Channel> Recorder<C> {
     pub(crate) async fn run(self, mut done: Receiver<Done>) -> Result<(), Failure> {
-        let mut batch = Vec::new();
-        while done.recv_many(&mut batch, 512).await > 0 {
-            let (finished, slots): (Vec<_>, Vec<_>) = batch
-                .drain(..)
-                .map(|done| (done.finished, done.slot))
-                .unzip();
-            let (settled, told): (Vec<_>, Vec<_>) = finished
-                .into_iter()
-                .map(|finished| {
-                    let seq = finished.settled.seq;
-                    let step = finished.settled.token.to_string();
-                    (finished.settled, (seq, step, finished.status))
-                })
-                .unzip();
+        let mut arrived = Vec::new();
+        while done.recv_many(&mut arrived, 512).await > 0 {
             self.workload.set_writing();
             let arrivals = self.workload.arrivals();
-            self.write(&settled, &told).await;
-            drop(slots);
-            let ended = settled
-                .iter()
-                .filter(|one| one.outcome.state() != State::Pending);
-            let ended = ended.count();
+            let mut batch = Batch::default();
+            arrived.drain(..).for_each(|one| batch.add(one));
+            self.write(&mut batch).await;
+            let (ended, settled) = (batch.ended(), batch.settled.len());
+            drop(batch);
             self.workload.settled(ended);
             // What waits for its next attempt may be due before anything else, and what came meanwhile may stand behind one of these.
-            if ended < settled.len() || arrivals != self.workload.arrivals() {
+            if ended < settled || arrivals != self.workload.arrivals() {
                 self.workload.look_again();
             }
         }
         Ok(())
     }
 
-    async fn write(&self, settled: &[Settled], told: &[(i64, String, Option<NotificationStatus>)]) {
+    async fn write(&self, batch: &mut Batch) {
         let counted = loop {
-            match self.try_write(settled, told).await {
+            match self.try_write(batch).await {
                 Ok(counted) => break counted,
                 Err(error) => warn!(error = %error, "outcomes not written, trying again"),
             }
             tokio::time::sleep(RETRY).await;
         };
-        let late = settled.len().saturating_sub(counted);
+        let late = batch.settled.len().saturating_sub(counted);
         if late > 0 {
             warn!(late, "outcomes came after their lease and were not counted");
         }
     }
 
-    /// An outcome and its status are one transaction, and in it the row that it kept waiting is claimed, if there is a worker for it.
-    async fn try_write(
-        &self,
-        settled: &[Settled],
-        told: &[(i64, String, Option<NotificationStatus>)],
-    ) -> Result<usize, Error> {
+    /// An outcome and its status are one transaction, and in it the row that it kept waiting is claimed for the same slot.
+    async fn try_write(&self, batch: &mut Batch) -> Result<usize, Error> {
         let mut transaction = self.database.begin().await?;
-        let counted = self.inbox.settle(&mut transaction, settled).await?;
+        let counted = self.inbox.settle(&mut transaction, &batch.settled).await?;
         let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
         let dispatcher = self.dispatcher.upgrade().filter(|_| !next.is_empty());
-        let grant = dispatcher.as_ref().and_then(|one| one.idle(next.len()));
-        let claimed = match &grant {
+        let leave = dispatcher.as_ref().and_then(|one| one.leave(next.len()));
+        let claimed = match &leave {
             None => Vec::new(),
-            Some(grant) => {
-                let idle = grant.idle();
+            Some(leave) => {
+                let idle = leave.idle();
                 let claim = self.inbox.claim_next(&mut transaction, &next, idle);
                 claim.await?
             }
         };
         let counted: BTreeSet<_> = counted.into_iter().map(|one| one.seq).collect();
+        let told = batch.told.iter().filter(|(seq, ..)| counted.contains(seq));
         let rows = told
-            .iter()
-            .filter(|(seq, ..)| counted.contains(seq))
             .filter_map(|(_, step, status)| Some(statuses::row(status.as_ref()?, step)))
             .collect::<Result<Vec<OutboxRow>, _>>()?;
         let handover = self.outbox.insert(&mut transaction, rows).await?;
@@ -121,8 +131,10 @@ impl<C: Channel> Recorder<C> {
         if claimed.len() < next.len() {
             self.workload.look_again();
         }
-        if let (Some(dispatcher), Some(grant)) = (dispatcher, grant) {
-            dispatcher.start(claimed, grant);
+        let slots = batch.slots.as_mut();
+        let slots = slots.and_then(|slots| slots.split(claimed.len()));
+        if let (Some(dispatcher), Some(leave), Some(slots)) = (dispatcher, leave, slots) {
+            dispatcher.start(claimed, leave, slots);
         }
         Ok(counted.len())
     }
