@@ -176,6 +176,17 @@ impl Program {
         Ok(self.status("VmHWM")? * 1024)
     }
 
+    /// How long it has computed so far, in itself and in the kernel.
+    ///
+    /// # Errors
+    /// If it cannot be asked after.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let process = procfs::process::Process::new(self.child.id().try_into()?)?;
+        let stat = process.stat()?;
+        let millis = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
+        Ok(Duration::from_millis(millis))
+    }
+
     /// How many threads it has.
     ///
     /// # Errors
