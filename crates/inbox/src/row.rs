@@ -67,11 +67,6 @@ impl Arrival {
         })
     }
 
-    /// Whether its history names an earlier event that this channel tells.
-    pub(crate) fn has_predecessors(&self) -> bool {
-        self.awaits.is_some()
-    }
-
     /// Whether it makes a confirmation untrue.
     pub(crate) fn is_cancellation(&self) -> bool {
         self.event_type == EventType::BookingCancelled.as_str()

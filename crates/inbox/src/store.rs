@@ -7,8 +7,8 @@ use chassis::SharedClock;
 use chrono::{DateTime, Utc};
 use database::{Database, Error, WriteTransaction, batch, from_micros, micros};
 use serde::Serialize;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{Row as _, ValueRef as _};
 
 use crate::claims::TURN;
 use crate::row::Arrival;
@@ -106,7 +106,7 @@ impl Inbox {
 
     /// Stores what was consumed, and says what was new. An event that is there already stays as it is.
     ///
-    /// What is the first that is heard of its PNR, and waits for nothing, goes to an idle worker at once: it is stored as claimed, and nobody has to look for it.
+    /// What comes after everything that was told of its PNR, and has nothing to wait for, goes to an idle worker at once: it is stored as claimed, and nobody has to look for it.
     ///
     /// # Errors
     /// Whatever the database says; the transaction is then to be dropped.
@@ -119,23 +119,26 @@ impl Inbox {
         if arrivals.is_empty() {
             return Ok(Vec::new());
         }
-        let mut stored = self.insert(transaction, arrivals, idle).await?;
-        self.open_gates(transaction, arrivals).await?;
+        let (mut stored, gates) = self.insert(transaction, arrivals, idle).await?;
+        if gates {
+            self.open_gates(transaction, arrivals).await?;
+        }
         if arrivals.iter().any(Arrival::is_cancellation) {
             self.hasten_superseded(transaction, arrivals).await?;
         }
-        if arrivals.iter().any(Arrival::has_predecessors) {
+        if gates {
             self.mark_waiting(transaction, &mut stored).await?;
         }
         Ok(stored)
     }
 
+    /// What was new, and whether any of it waits for an earlier event, or is waited for.
     async fn insert(
         &self,
         transaction: &mut WriteTransaction,
         arrivals: &[Arrival],
         idle: Option<Idle<'_>>,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<(Vec<Stored>, bool), Error> {
         let workers = idle.map_or(0, |idle| idle.workers);
         let rows = rows(arrivals, workers);
         if workers > 0 {
@@ -147,17 +150,24 @@ impl Inbox {
              select event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state,
                  now + case when awaits is null then 0 else $4 end, now, case when state = 'EXPIRED' then now end,
                  claimed, claimed, case when claimed = 1 then $5 end, case when claimed = 1 then now + $6 else 0 end
-             from (select r.*, case state when 'CLAIMED' then 1 else 0 end as claimed from (
-                 select ",
-            ("r.event_id, r.pnr, r.event_type, r.version, r.event_at, r.awaits, r.topic, r.partition as kafka_partition, r.\"offset\" as kafka_offset, r.timestamp as kafka_timestamp, r.payload, r.origin, t.now,
-                 case when r.timestamp * 1000 < t.now - $3 then 'EXPIRED' when r.at_once = 1 and (select p.seq from inbox p where p.pnr = r.pnr limit 1) is null then 'CLAIMED' else 'PENDING' end as state
-                 from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text, at_once bigint), "
-                | "value->>'event_id' as event_id, value->>'pnr' as pnr, value->>'event_type' as event_type, value->>'version' as version, value->>'event_at' as event_at, value->>'awaits' as awaits, value->>'topic' as topic, value->>'partition' as kafka_partition, value->>'offset' as kafka_offset, value->>'timestamp' as kafka_timestamp, value->>'payload' as payload, value->>'origin' as origin, t.now,
-                 case when (value->>'timestamp') * 1000 < t.now - $3 then 'EXPIRED' when value->>'at_once' = 1 and (select p.seq from inbox p where p.pnr = value->>'pnr' limit 1) is null then 'CLAIMED' else 'PENDING' end as state
-                 from json_each($2), "),
-            "(select ",
+             from (select event_id, pnr, event_type, version, event_at, case state when 'CLAIMED' then null else awaits end as awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, now,
+                 case state when 'CLAIMED' then 1 else 0 end as claimed
+             from (select r.*, t.now, case when r.kafka_timestamp * 1000 < t.now - $3 then 'EXPIRED' when r.at_once = 1
+                 and (select o.seq from inbox o where o.pnr = r.pnr and o.state in ('PENDING', 'CLAIMED') order by o.version, o.event_at, o.seq limit 1) is null
+                 and (select n.seq from inbox n where n.pnr = r.pnr and n.version >= r.version order by n.version desc limit 1) is null
+                 and not exists (select 1 from ",
+            ("json_array_elements_text(r.awaits::json) as earlier(version) where not exists (select 1 from inbox p where p.pnr = r.pnr and p.version = earlier.version::bigint))"
+                | "json_each(r.awaits) as earlier where not exists (select 1 from inbox p where p.pnr = r.pnr and p.version = earlier.value))"),
+            " then 'CLAIMED' else 'PENDING' end as state
+             from (select ",
+            ("r.event_id, r.pnr, r.event_type, r.version, r.event_at, r.awaits, r.topic, r.partition as kafka_partition, r.\"offset\" as kafka_offset, r.timestamp as kafka_timestamp, r.payload, r.origin, r.at_once
+                 from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text, at_once bigint)"
+                | "value->>'event_id' as event_id, value->>'pnr' as pnr, value->>'event_type' as event_type, value->>'version' as version, value->>'event_at' as event_at, value->>'awaits' as awaits, value->>'topic' as topic, value->>'partition' as kafka_partition, value->>'offset' as kafka_offset, value->>'timestamp' as kafka_timestamp, value->>'payload' as payload, value->>'origin' as origin, value->>'at_once' as at_once
+                 from json_each($2)"),
+            ") as r, (select ",
             now,
-            " as now) as t) as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at",
+            " as now) as t) as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at, awaits,
+                 (select w.seq from inbox w where w.pnr = inbox.pnr and w.awaits is not null limit 1) as awaited",
         );
         let insert = sqlx::query(sql)
             .bind(self.now())
@@ -167,7 +177,11 @@ impl Inbox {
             .bind(idle.map(|idle| idle.provider.to_owned()))
             .bind(span_micros(idle.map_or(Duration::ZERO, |idle| idle.lease)));
         let rows = insert.fetch_all(transaction).await?;
-        rows.iter().map(stored).collect()
+        let gates = rows
+            .iter()
+            .any(|row| is_there(row, "awaits") || is_there(row, "awaited"));
+        let stored = rows.iter().map(stored).collect::<Result<_, _>>()?;
+        Ok((stored, gates))
     }
 
     /// Rows that waited for these, or whose predecessors were there before them, wait no more.
@@ -278,8 +292,7 @@ fn rows(arrivals: &[Arrival], mut workers: usize) -> Vec<Row<'_>> {
     let row = |arrival: &'_ Arrival| -> i64 {
         let alone =
             of_pnr.get(arrival.pnr()) == Some(&1) && of_event.get(arrival.event_id()) == Some(&1);
-        let free = !arrival.has_predecessors() && alone;
-        let at_once = free && workers > 0;
+        let at_once = alone && workers > 0;
         workers -= usize::from(at_once);
         at_once.into()
     };
@@ -288,6 +301,10 @@ fn rows(arrivals: &[Arrival], mut workers: usize) -> Vec<Row<'_>> {
     pairs
         .map(|(arrival, at_once)| Row { arrival, at_once })
         .collect()
+}
+
+fn is_there(row: &AnyRow, column: &str) -> bool {
+    row.try_get_raw(column).is_ok_and(|value| !value.is_null())
 }
 
 fn stored(row: &AnyRow) -> Result<Stored, Error> {

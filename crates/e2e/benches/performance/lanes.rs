@@ -16,7 +16,7 @@ const TOPIC: &str = EventType::BookingConfirmed.topic();
 
 /// Where the records go.
 #[derive(Clone, Copy)]
-enum Spread {
+pub(crate) enum Spread {
     OnePartition,
     ByKey,
 }
@@ -76,7 +76,7 @@ async fn slow(builder: testkit::SystemBuilder) -> System {
 }
 
 /// Confirmations of so many PNRs in turn, each newer than the last of its PNR and for a phone of its own.
-async fn write(system: &System, count: usize, pnrs: usize, spread: Spread) {
+pub(crate) async fn write(system: &System, count: usize, pnrs: usize, spread: Spread) {
     let producer = Producer::new(system.broker().settings(), "e2e", Patience::Endless).unwrap();
     let mut value: Value = serde_json::from_str(sample_event()).unwrap();
     let run = system.group_of("");
@@ -110,7 +110,7 @@ async fn write(system: &System, count: usize, pnrs: usize, spread: Spread) {
     }
 }
 
-async fn told(system: &System, count: usize) {
+pub(crate) async fn told(system: &System, count: usize) {
     let sms = Filter {
         channel: Some(Channel::Sms),
         ..Filter::default()

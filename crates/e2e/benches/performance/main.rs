@@ -1,6 +1,6 @@
 //! What the programs do in a second, measured on the real ones, with PostgreSQL and Apache Kafka if the environment names them.
 //!
-//! `cargo bench -p e2e -- [bookings] [delivery] [lanes] [stages] [start]`; without a name all of them. The tables are Markdown.
+//! `cargo bench -p e2e -- [bookings] [delivery] [history] [lanes] [scale] [stages] [start]`; without a name all of them. The tables are Markdown.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,8 +10,10 @@
 
 mod bookings;
 mod delivery;
+mod history;
 mod lanes;
 mod load;
+mod scale;
 mod stages;
 mod start;
 
@@ -36,5 +38,11 @@ async fn main() {
     }
     if wants("lanes") {
         lanes::measure().await;
+    }
+    if wants("scale") {
+        scale::measure().await;
+    }
+    if wants("history") {
+        history::measure().await;
     }
 }

@@ -14,8 +14,8 @@ use outbox::{History, OutboxRow};
 use testkit::{TestBroker, TestDatabase, sample_event};
 
 const TOPIC: &str = EventType::BookingConfirmed.topic();
-const LEASE: Duration = Duration::from_secs(30);
-const RULES: Rules = Rules {
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const RULES: Rules = Rules {
     order_wait: Duration::from_secs(10),
     max_age: Duration::from_hours(24),
 };
@@ -70,7 +70,7 @@ fn rendering() {
 }
 
 /// Confirmations of so many PNRs.
-fn arrivals(numbers: std::ops::Range<usize>) -> Vec<Arrival> {
+pub(crate) fn arrivals(numbers: std::ops::Range<usize>) -> Vec<Arrival> {
     let sample = BookingEvent::decode(sample_event().as_bytes()).unwrap();
     let arrival = |number: usize| {
         let mut event = sample.clone();
@@ -86,14 +86,14 @@ fn arrivals(numbers: std::ops::Range<usize>) -> Vec<Arrival> {
     numbers.map(arrival).collect()
 }
 
-async fn store(database: &Database, inbox: &Inbox, arrivals: &[Arrival]) {
+pub(crate) async fn store(database: &Database, inbox: &Inbox, arrivals: &[Arrival]) {
     let mut transaction = database.begin().await.unwrap();
     let store = inbox.store(&mut transaction, arrivals, None);
     store.await.unwrap();
     transaction.commit().await.unwrap();
 }
 
-async fn open(test_database: &TestDatabase, schema: Schema) -> Database {
+pub(crate) async fn open(test_database: &TestDatabase, schema: Schema) -> Database {
     let settings = test_database.settings();
     Database::open(&settings, 4, &[schema]).await.unwrap()
 }
@@ -134,7 +134,7 @@ async fn claims(batch: usize) {
     );
 }
 
-fn sent(row: &Claimed) -> Settled {
+pub(crate) fn sent(row: &Claimed) -> Settled {
     Settled {
         seq: row.seq,
         token: row.token,

@@ -76,6 +76,72 @@ async fn what_another_event_of_its_pnr_may_change_waits_its_turn() {
     assert_eq!(claimed_of(&fixture, &waits, 9).await, Vec::<String>::new());
 }
 
+/// Payment and cancellation of a confirmed booking, each naming what came before it.
+fn paid_and_cancelled() -> [Arrival; 2] {
+    [
+        versioned("b", PAID, 2, "BOOKING_CONFIRMED=1"),
+        versioned("c", CANCELLED, 3, "BOOKING_CONFIRMED=1,PAYMENT_COMPLETED=2"),
+    ]
+}
+
+#[tokio::test]
+async fn what_comes_after_all_that_was_told_goes_at_once() {
+    let fixture = Fixture::new().await;
+    fixture.store_all(&[versioned("a", CONFIRMED, 1, "")]).await;
+    let first = fixture.claim_one().await;
+    let [paid, cancelled] = paid_and_cancelled();
+    fixture.settle(&first, sent()).await;
+    let stored = fixture.store_with(&[paid], idle("smtp", 9)).await;
+    assert_eq!(stored[0].place, Place::Claimed);
+    let record = bare_record("b", "2400000001", PAID);
+    let second = Claimed::at_once(record, &stored[0]);
+    assert_eq!(fixture.settle(&second, sent()).await, 1);
+    assert_eq!(claimed_of(&fixture, &[cancelled], 9).await, ["c"]);
+}
+
+#[tokio::test]
+async fn what_comes_while_something_of_its_pnr_is_unfinished_does_not_go_at_once() {
+    let none = Vec::<String>::new();
+    for in_hand in [false, true] {
+        let fixture = Fixture::new().await;
+        fixture.store_all(&[versioned("a", CONFIRMED, 1, "")]).await;
+        if in_hand {
+            fixture.claim_one().await;
+        }
+        let [paid, _] = paid_and_cancelled();
+        assert_eq!(claimed_of(&fixture, &[paid], 9).await, none, "{in_hand}");
+    }
+}
+
+#[tokio::test]
+async fn what_misses_a_predecessor_or_is_old_does_not_go_at_once() {
+    let none = Vec::<String>::new();
+    let fixture = Fixture::new().await;
+    fixture.store_all(&[versioned("a", CONFIRMED, 1, "")]).await;
+    let first = fixture.claim_one().await;
+    fixture.settle(&first, sent()).await;
+    let [paid, cancelled] = paid_and_cancelled();
+    let stored = fixture.store_with(&[cancelled], idle("smtp", 9)).await;
+    assert_eq!(stored[0].place, Place::Waiting);
+    assert_eq!(claimed_of(&fixture, &[paid], 9).await, none);
+    assert_eq!(ids(&fixture.claim(9).await), ["b"], "the gate is open");
+}
+
+#[tokio::test]
+async fn what_comes_after_newer_news_was_told_does_not_go_at_once() {
+    let fixture = Fixture::new().await;
+    let cancelled = versioned("c", CANCELLED, 3, "");
+    assert_eq!(claimed_of(&fixture, &[cancelled], 9).await, ["c"]);
+    fixture.lose_lease().await;
+    let cancelled = fixture.claim_one().await;
+    fixture.settle(&cancelled, sent()).await;
+    let confirmed = versioned("a", CONFIRMED, 1, "");
+    let none = Vec::<String>::new();
+    assert_eq!(claimed_of(&fixture, &[confirmed], 9).await, none);
+    let row = fixture.claim_one().await;
+    assert!(matches!(row.fate, Fate::Suppress { .. }), "{:?}", row.fate);
+}
+
 #[tokio::test]
 async fn of_one_id_for_two_records_neither_goes_at_once() {
     let fixture = Fixture::new().await;
