@@ -166,7 +166,10 @@ impl Inbox {
                  from json_each($2)"),
             ") as r, (select ",
             now,
-            " as now) as t) as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at, awaits,
+            // Behind the offset the planner cannot put the whole expression wherever the state is named, and so decides once.
+            " as now) as t",
+            (" offset 0" | ""),
+            ") as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at, awaits,
                  (select w.seq from inbox w where w.pnr = inbox.pnr and w.awaits is not null limit 1) as awaited",
         );
         let insert = sqlx::query(sql)
