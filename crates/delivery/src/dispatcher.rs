@@ -30,7 +30,7 @@ pub(crate) struct Workload {
     changed: Notify,
     /// Rows came, or were freed, since the dispatcher looked.
     news: AtomicBool,
-    /// When the dispatcher looked, more rows were due than there were slots.
+    /// Rows that are due wait for slots or for the first provider's limit, so nothing may go before them; or nothing more is to be sent at all.
     behind: AtomicBool,
     unfinished: AtomicI64,
     /// How often rows came that no worker has in hand.
@@ -170,6 +170,7 @@ impl<C: Channel> Dispatcher<C> {
                 () = shutdown.cancelled() => {}
             }
         }
+        self.workload.behind.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -180,24 +181,19 @@ impl<C: Channel> Dispatcher<C> {
         unfinished.saturating_sub(in_flight)
     }
 
-    /// Whether there are any: without, a settled one leaves nothing to look for.
-    fn has_waiting(&self) -> bool {
-        self.waiting() > 0
-    }
-
     /// Each provider in its turn. One is passed over for the next while its circuit is not closed; what it may have taken, it alone is asked about.
     async fn turn(&self) -> Look {
         let mut nap = NAP;
-        let mut more = false;
+        let (mut more, mut limited) = (false, false);
         let mut choice = Choice::Any;
-        for gate in self.gates.iter() {
+        for (place, gate) in self.gates.iter().enumerate() {
             let next = self.serve(gate, choice).await;
             more |= matches!(next, Next::Now | Next::WhenSettled);
+            limited |= place == 0 && matches!(next, Next::At(_));
             let until = match next {
                 Next::Now => Duration::ZERO,
                 Next::At(instant) => instant.saturating_duration_since(Instant::now()),
                 Next::WhenSettled => NAP,
-                Next::WhenDue if !self.has_waiting() => NAP,
                 Next::WhenDue => self.until_next_due().await,
             };
             nap = nap.min(until);
@@ -205,7 +201,9 @@ impl<C: Channel> Dispatcher<C> {
                 choice = Choice::InDoubt;
             }
         }
-        self.workload.behind.store(more, Ordering::Release);
+        self.workload
+            .behind
+            .store(more || limited, Ordering::Release);
         Look {
             until: Instant::now() + nap,
             more,
@@ -278,16 +276,25 @@ impl<C: Channel> Dispatcher<C> {
 
     /// Leave and slots for rows that are about to come in.
     pub(crate) fn idle(&self, wanted: usize) -> Option<(Grant, OwnedSemaphorePermit)> {
+        let gate = self.open_gate()?;
         let slots = self.take_slots(wanted)?;
-        Some((self.leave(slots.num_permits())?, slots))
+        Some((self.leave(gate, slots.num_permits())?, slots))
     }
 
-    /// Leave for rows that nobody has to look for: where none that are due wait for a slot, and all is well with the first provider.
-    pub(crate) fn leave(&self, wanted: usize) -> Option<Grant> {
+    /// Leave for what these outcomes keep waiting, if anything waits.
+    pub(crate) fn leave_for_next(&self, outcomes: usize) -> Option<Grant> {
+        let gate = self.open_gate().filter(|_| self.waiting() > 0)?;
+        self.leave(gate, outcomes)
+    }
+
+    /// The first provider's, if all is well with it and no row that is due waits for it or for a slot.
+    fn open_gate(&self) -> Option<&Arc<Gate>> {
         let gate = self.gates.iter().next()?;
-        if self.workload.behind.load(Ordering::Acquire) || !gate.is_closed() {
-            return None;
-        }
+        let free = gate.is_closed() && !self.workload.behind.load(Ordering::Acquire);
+        free.then_some(gate)
+    }
+
+    fn leave(&self, gate: &Arc<Gate>, wanted: usize) -> Option<Grant> {
         let deadline = Instant::now() + LEASE_MARGIN / 2;
         match gate.opening(Instant::now(), wanted) {
             Opening::Sends(count) => Some(self.grant(gate, count, deadline)),

@@ -176,7 +176,10 @@ impl<C: channel::Channel> Intake<C> {
         };
         let workers = self.dispatcher.idle(wanted);
         let idle = workers.as_ref().map(|(grant, _)| grant.idle());
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = match idle {
+            Some(_) => self.inbox.begin_claiming().await?,
+            None => self.database.begin().await?,
+        };
         let store = self.inbox.store(&mut transaction, &sorted.arrivals, idle);
         let mut stored = store.await?;
         stored.extend(

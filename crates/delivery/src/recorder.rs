@@ -7,7 +7,7 @@ use std::time::Duration;
 use chassis::Failure;
 use database::{Database, Error};
 use events::NotificationStatus;
-use inbox::{Inbox, Settled, State};
+use inbox::{Certainty, Claimed, Inbox, Outcome, Settled, State};
 use outbox::{Outbox, OutboxRow};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
@@ -64,11 +64,32 @@ impl Batch {
         }
     }
 
+    /// The commit of these claims failed, or its answer was lost: nobody sends them, and if they were claimed, they are so no more.
+    fn give_back(&mut self, claimed: &[Claimed]) {
+        self.settled.extend(claimed.iter().map(|row| Settled {
+            seq: row.seq,
+            token: row.token,
+            outcome: Outcome::Defer {
+                after: Duration::ZERO,
+                certainty: Certainty::Unchanged,
+                reason: "the database did not answer".to_owned(),
+            },
+        }));
+    }
+
     /// How many rows are through.
     fn ended(&self) -> usize {
         let states = self.settled.iter().map(|one| one.outcome.state());
         states.filter(|state| *state != State::Pending).count()
     }
+}
+
+/// What the transaction of an outcome claims.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// What the outcomes kept waiting.
+    Next,
+    Nothing,
 }
 
 impl<C: Channel> Recorder<C> {
@@ -92,41 +113,55 @@ impl<C: Channel> Recorder<C> {
     }
 
     async fn write(&self, batch: &mut Batch) {
+        let mut claim = Claim::Next;
         let counted = loop {
-            match self.try_write(batch).await {
+            match self.try_write(batch, claim).await {
                 Ok(counted) => break counted,
                 Err(error) => warn!(error = %error, "outcomes not written, trying again"),
             }
+            // What can be written must not fail with what is claimed on the way.
+            claim = Claim::Nothing;
             tokio::time::sleep(RETRY).await;
         };
-        let late = batch.settled.len().saturating_sub(counted);
+        let late = batch.told.len().saturating_sub(counted);
         if late > 0 {
             warn!(late, "outcomes came after their lease and were not counted");
         }
     }
 
-    /// An outcome and its status are one transaction, and in it the row that it kept waiting is claimed for the same slot.
-    async fn try_write(&self, batch: &mut Batch) -> Result<usize, Error> {
-        let mut transaction = self.database.begin().await?;
+    /// An outcome and its status are one transaction, and in it the row that it kept waiting is claimed for the same slot. Says how many outcomes counted.
+    async fn try_write(&self, batch: &mut Batch, claim: Claim) -> Result<usize, Error> {
+        let dispatcher = self.dispatcher.upgrade();
+        let dispatcher = dispatcher.filter(|_| claim == Claim::Next);
+        let leave = dispatcher.as_ref();
+        let leave = leave.and_then(|one| one.leave_for_next(batch.settled.len()));
+        let mut transaction = match &leave {
+            // Before any row is locked, as everywhere.
+            Some(_) => self.inbox.begin_claiming().await?,
+            None => self.database.begin().await?,
+        };
         let counted = self.inbox.settle(&mut transaction, &batch.settled).await?;
         let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
-        let dispatcher = self.dispatcher.upgrade().filter(|_| !next.is_empty());
-        let leave = dispatcher.as_ref().and_then(|one| one.leave(next.len()));
         let claimed = match &leave {
-            None => Vec::new(),
-            Some(leave) => {
-                let idle = leave.idle();
-                let claim = self.inbox.claim_next(&mut transaction, &next, idle);
+            Some(leave) if !next.is_empty() => {
+                let claim = self.inbox.claim_next(&mut transaction, &next, leave.idle());
                 claim.await?
             }
+            _ => Vec::new(),
         };
         let counted: BTreeSet<_> = counted.into_iter().map(|one| one.seq).collect();
         let told = batch.told.iter().filter(|(seq, ..)| counted.contains(seq));
+        let told: Vec<_> = told.collect();
         let rows = told
+            .iter()
             .filter_map(|(_, step, status)| Some(statuses::row(status.as_ref()?, step)))
             .collect::<Result<Vec<OutboxRow>, _>>()?;
+        let told = told.len();
         let handover = self.outbox.insert(&mut transaction, rows).await?;
-        transaction.commit().await?;
+        if let Err(error) = transaction.commit().await {
+            batch.give_back(&claimed);
+            return Err(error);
+        }
         self.outbox.hand_over(handover);
         if claimed.len() < next.len() {
             self.workload.look_again();
@@ -136,6 +171,6 @@ impl<C: Channel> Recorder<C> {
         if let (Some(dispatcher), Some(leave), Some(slots)) = (dispatcher, leave, slots) {
             dispatcher.start(claimed, leave, slots);
         }
-        Ok(counted.len())
+        Ok(told)
     }
 }

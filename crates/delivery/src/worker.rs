@@ -1,27 +1,29 @@
 //! One claimed row: is it still true, has it gone before, send, judge.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
+mod judging;
+mod lease;
+
 use std::time::{Duration, Instant};
 
 use bus::Record;
 use chassis::SharedClock;
 use chassis::trace::{KeyValue, Span, SpanKind};
 use chrono::{DateTime, Utc};
-use events::{BookingEvent, DeadLetterClass, EventType, header};
+use events::{BookingEvent, EventType, header};
 use inbox::{Certainty, Claimed, Fate, Outcome, Settled, Verdict};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::channel::{Channel, Delivery, FailureClass, LookedUp, Receipt, Scope, SendError};
+use crate::channel::{Channel, Delivery, LookedUp, Receipt, SendError};
 use crate::dead_letters::{DeadLetters, Failures, warn_unwritten};
-use crate::gates::{Gate, Spent};
+use crate::gates::Gate;
 use crate::metrics::{Event, NotifierMetrics, Provider};
 use crate::recorder::Finished;
 use crate::settings::OnAmbiguous;
 use crate::statuses::Statuses;
 use crate::verdicts;
+use crate::worker::judging::exhausted;
+use crate::worker::lease::{no_answer, while_leased};
 
 /// No provider is waited for longer, whatever it asks.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -300,90 +302,6 @@ impl<C: Channel> Worker<C> {
         }
     }
 
-    /// Obeys the class.
-    async fn judge(
-        &self,
-        job: &Job<'_, C::Message>,
-        (spent, certainty): (Spent, Certainty),
-        error: SendError,
-    ) -> Outcome {
-        self.log(job, &error);
-        match error.class {
-            FailureClass::Transient(Scope::Account) => {
-                self.try_again(job, spent, certainty, error).await
-            }
-            // Whatever the circuit is like: the provider did its part.
-            FailureClass::Transient(Scope::Recipient) => {
-                let spent = Spent::Attempt;
-                self.try_again(job, spent, certainty, error).await
-            }
-            // Each may be a copy, so they are counted also while the circuit is open.
-            FailureClass::Ambiguous => {
-                let spent = Spent::Attempt;
-                self.try_again(job, spent, Certainty::Unsure, error).await
-            }
-            FailureClass::RateLimited { after, scope: _ } => Outcome::Defer {
-                after: after.min(LONGEST_WAIT),
-                certainty,
-                reason: error.problem,
-            },
-            // The circuit is open by now: it decides when the next is tried.
-            FailureClass::Misconfigured(Scope::Account) => Outcome::Defer {
-                after: self.backoff.base,
-                certainty,
-                reason: error.problem,
-            },
-            // Until an operator mends our reputation, or it is old news.
-            FailureClass::Misconfigured(Scope::Recipient) => Outcome::Defer {
-                after: self.backoff.cap,
-                certainty,
-                reason: error.problem,
-            },
-            FailureClass::Permanent => {
-                let verdict = verdicts::refused(DeadLetterClass::Permanent, error);
-                self.bury(job.row, job.gate.provider(), verdict).await
-            }
-        }
-    }
-
-    fn log(&self, job: &Job<'_, C::Message>, failure: &SendError) {
-        let (id, kind) = (&job.event.event_id, job.event.event_type);
-        let (channel, provider) = (self.channel.channel(), job.gate.provider());
-        let (class, status) = (failure.class.as_str(), failure.status.as_deref());
-        if matches!(failure.class, FailureClass::Misconfigured(_)) {
-            error!(event.id = %id, event.type = %kind, %channel, provider, class, status, error = %failure, "the provider refuses us: mend the account or its settings");
-        } else {
-            warn!(event.id = %id, event.type = %kind, %channel, provider, class, status, attempt = job.row.attempt, error = %failure, "message not sent");
-        }
-    }
-
-    async fn try_again(
-        &self,
-        job: &Job<'_, C::Message>,
-        spent: Spent,
-        certainty: Certainty,
-        error: SendError,
-    ) -> Outcome {
-        let after = self.backoff.wait(job.row.attempt);
-        let reason = error.problem.clone();
-        match spent {
-            Spent::Nothing => Outcome::Defer {
-                after,
-                certainty,
-                reason,
-            },
-            Spent::Attempt if job.row.attempt < self.max_attempts => Outcome::Retry {
-                after,
-                certainty,
-                reason,
-            },
-            Spent::Attempt => {
-                let verdict = verdicts::refused(exhausted(job.row, certainty), error);
-                self.bury(job.row, job.gate.provider(), verdict).await
-            }
-        }
-    }
-
     /// The row is dead only when the dead-letter topic has it.
     async fn bury(&self, row: &Claimed, provider: &'static str, verdict: Verdict) -> Outcome {
         let now = self.clock.now();
@@ -407,15 +325,6 @@ impl<C: Channel> Worker<C> {
                 }
             }
         }
-    }
-}
-
-/// What a message is that used up its attempts: whoever replays it is to know if it may have arrived.
-const fn exhausted(row: &Claimed, certainty: Certainty) -> DeadLetterClass {
-    match certainty {
-        Certainty::Unsure => DeadLetterClass::Ambiguous,
-        Certainty::Unchanged if row.unsure_of.is_some() => DeadLetterClass::Ambiguous,
-        Certainty::Unchanged | Certainty::NotTaken => DeadLetterClass::Exhausted,
     }
 }
 
@@ -461,86 +370,10 @@ fn remark(row: &Claimed, gate: &Gate) -> Option<String> {
     ))
 }
 
-/// Takes no step past `end`: a process that slept may wake in the middle of a dialogue whose row another has claimed since, and a timeout is only looked at after what it limits.
-async fn while_leased<T>(
-    end: Instant,
-    sending: impl Future<Output = Result<T, SendError>>,
-) -> Result<T, SendError> {
-    let mut sending = pin!(sending);
-    poll_fn(|context| {
-        if Instant::now() > end {
-            return Poll::Ready(Err(no_answer()));
-        }
-        sending.as_mut().poll(context)
-    })
-    .await
-}
-
-fn no_answer() -> SendError {
-    SendError {
-        class: FailureClass::Ambiguous,
-        status: None,
-        problem: "the provider did not answer in time".to_owned(),
-    }
-}
-
 /// The header has milliseconds, the event whole seconds.
 pub(crate) fn happened_at(record: &Record, event: &BookingEvent) -> DateTime<Utc> {
     let exact = record
         .header(header::TIME)
         .and_then(|text| text.parse().ok());
     exact.unwrap_or_else(|| event.event_timestamp.to_utc())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    fn row(unsure_of: Option<&str>) -> Claimed {
-        Claimed {
-            seq: 1,
-            token: 1,
-            attempt: 8,
-            record: Record::default(),
-            fate: Fate::Send,
-            verdict: None,
-            unsure_of: unsure_of.map(str::to_owned),
-            first_failure_at: None,
-            received_at: DateTime::UNIX_EPOCH,
-            taken_at: DateTime::UNIX_EPOCH,
-            awaited: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_dialogue_is_not_gone_on_with_after_its_lease() {
-        let steps = Cell::new(0);
-        let dialogue = async {
-            steps.set(1);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            steps.set(2);
-            Ok(())
-        };
-        let end = Instant::now() + Duration::from_millis(10);
-        let answered = while_leased(end, dialogue).await;
-        assert_eq!(answered.unwrap_err().class, FailureClass::Ambiguous);
-        assert_eq!(steps.get(), 1);
-    }
-
-    #[test]
-    fn what_may_have_arrived_and_is_given_up_says_so() {
-        let ambiguous = DeadLetterClass::Ambiguous;
-        let exhausted_one = DeadLetterClass::Exhausted;
-        for (unsure_of, certainty, class) in [
-            (None, Certainty::Unchanged, exhausted_one),
-            (None, Certainty::Unsure, ambiguous),
-            (Some("twilio"), Certainty::Unchanged, ambiguous),
-            (Some("twilio"), Certainty::NotTaken, exhausted_one),
-        ] {
-            let given_up_as = exhausted(&row(unsure_of), certainty);
-            assert_eq!(given_up_as, class, "{unsure_of:?}, {certainty:?}");
-        }
-    }
 }

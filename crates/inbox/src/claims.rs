@@ -19,7 +19,7 @@ macro_rules! take_turn {
 }
 
 /// Takes its turn to claim.
-pub(crate) const TURN: &str = take_turn!();
+const TURN: &str = take_turn!();
 
 /// The same, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
 const CLAIM: &str = concat!(take_turn!(), ", set_config('enable_sort', 'off', true)");
@@ -100,7 +100,20 @@ impl Inbox {
         Ok(claimed)
     }
 
+    /// Begins a transaction in which no other process claims: for [`Inbox::claim_next`], and for [`Inbox::store`] with idle workers.
+    ///
+    /// The turn is taken before any row is locked, so that two cannot wait for each other.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn begin_claiming(&self) -> Result<WriteTransaction, Error> {
+        let mut transaction = self.database.begin().await?;
+        self.begin_claim(&mut transaction, TURN).await?;
+        Ok(transaction)
+    }
+
     /// Takes rows that the settled ones kept waiting, as [`Inbox::claim`] would: nobody has to look for them among all that are due.
+    /// The transaction is one of [`Inbox::begin_claiming`].
     ///
     /// # Errors
     /// Whatever the database says; the transaction is then to be dropped.
@@ -110,7 +123,6 @@ impl Inbox {
         next: &[i64],
         idle: Idle<'_>,
     ) -> Result<Vec<Claimed>, Error> {
-        self.begin_claim(transaction, TURN).await?;
         let sql = claiming!(
             self.database,
             // Behind the offset the planner does not see that all of them are due, and reads no index of due rows.
@@ -133,7 +145,7 @@ impl Inbox {
     }
 
     /// Until the end of the transaction no other process claims. `SQLite` has one writer anyway.
-    pub(crate) async fn begin_claim(
+    async fn begin_claim(
         &self,
         transaction: &mut WriteTransaction,
         sql: &'static str,

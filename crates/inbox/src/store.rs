@@ -10,7 +10,6 @@ use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{Row as _, ValueRef as _};
 
-use crate::claims::TURN;
 use crate::row::Arrival;
 use crate::sql::timed;
 
@@ -106,7 +105,7 @@ impl Inbox {
 
     /// Stores what was consumed, and says what was new. An event that is there already stays as it is.
     ///
-    /// What comes after everything that was told of its PNR, and has nothing to wait for, goes to an idle worker at once: it is stored as claimed, and nobody has to look for it.
+    /// What comes after everything that was told of its PNR, and has nothing to wait for, goes to an idle worker at once: it is stored as claimed, and nobody has to look for it. With idle workers the transaction is one of [`Inbox::begin_claiming`].
     ///
     /// # Errors
     /// Whatever the database says; the transaction is then to be dropped.
@@ -141,9 +140,6 @@ impl Inbox {
     ) -> Result<(Vec<Stored>, bool), Error> {
         let workers = idle.map_or(0, |idle| idle.workers);
         let rows = rows(arrivals, workers);
-        if workers > 0 {
-            self.begin_claim(transaction, TURN).await?;
-        }
         let sql = timed!(
             self.database,
             "insert into inbox (event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, not_before, received_at, finished_at, token, attempts, provider, lease_until)

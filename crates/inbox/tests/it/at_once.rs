@@ -5,7 +5,7 @@ use super::*;
 impl Fixture {
     /// Stores with so many workers idle.
     pub(crate) async fn store_with(&self, arrivals: &[Arrival], idle: Idle<'_>) -> Vec<Stored> {
-        let mut transaction = self.database.begin().await.unwrap();
+        let mut transaction = self.inbox.begin_claiming().await.unwrap();
         let store = self.inbox.store(&mut transaction, arrivals, Some(idle));
         let stored = store.await.unwrap();
         transaction.commit().await.unwrap();

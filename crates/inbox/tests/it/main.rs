@@ -128,7 +128,7 @@ impl Fixture {
             token: row.token,
             outcome,
         };
-        let mut transaction = self.database.begin().await.unwrap();
+        let mut transaction = self.inbox.begin_claiming().await.unwrap();
         let counted = self.inbox.settle(&mut transaction, &[settled]).await;
         let counted = counted.unwrap();
         let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
