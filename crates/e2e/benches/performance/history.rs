@@ -28,8 +28,8 @@ const BOOKINGS: [&str; 4] = [
     select 'old-' || n, 'booking-confirmed', '5' || lpad(n::text, 9, '0'), 'BOOKING_CONFIRMED', 1, $3, '[]', n, 'old', 0, n, n % 12, n from generate_series($1, $2) as n",
     "insert into idempotency (scope_key, fingerprint, answer, created_at)
     select 'old-' || n, n::text, $3, 4000000000000000 from generate_series($1, $2) as n",
-    "insert into notification_step (record_id, pnr, event_id, event_type, channel, status, attempt, occurred_at, kafka_partition, kafka_offset)
-    select 'old-' || n, '5' || lpad(n::text, 9, '0'), 'old-' || n, 'BOOKING_CONFIRMED', 'EMAIL', left('SENT' || $3, 4), 1, n, n % 12, n from generate_series($1, $2) as n",
+    "insert into notification_step (record_id, pnr, event_id, event_type, channel, status, attempt, provider_message_id, occurred_at, kafka_partition, kafka_offset)
+    select 'old-' || n, '5' || lpad(n::text, 9, '0'), 'old-' || n, 'BOOKING_CONFIRMED', 'EMAIL', 'SENT', 1, left($3::text, 40), n, n % 12, n from generate_series($1, $2) as n",
 ];
 
 pub(crate) async fn measure() {
