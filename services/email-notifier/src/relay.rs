@@ -4,7 +4,9 @@
 //! So the pool is ours, and a connection returns to it only after the relay's last word.
 
 use std::error::Error as _;
+use std::fmt;
 use std::io;
+use std::mem::replace;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +15,9 @@ use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection as Connection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
@@ -44,11 +47,13 @@ pub(crate) struct Relay {
     tls: Option<TlsParameters>,
     timeout: Duration,
     size: usize,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Vec<Line>>,
 }
 
-struct Idle {
+/// A connection on which a message can be begun.
+struct Line {
     connection: Connection,
+    pipelines: bool,
     since: Instant,
     left: Left,
 }
@@ -59,6 +64,35 @@ enum Left {
     Nothing,
     /// A refused envelope, which RSET takes back.
     Envelope,
+    /// Something is to be said yet, by us or by the relay: nothing else can be begun.
+    Unsaid,
+}
+
+/// MAIL, RCPT and DATA.
+struct Envelope {
+    mail: Mail,
+    rcpt: Rcpt,
+}
+
+/// A message and its end in one write. lettre's own way makes two of it, and with Nagle's algorithm the end then waits until the relay acknowledged the rest: 40 ms on Linux.
+struct Content<'m>(&'m str);
+
+impl fmt::Display for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{Data}", self.mail, self.rcpt)
+    }
+}
+
+impl fmt::Display for Content<'_> {
+    /// A line that begins with a dot gets another one (RFC 5321 §4.5.2).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.0.split_inclusive("\r\n") {
+            let dot = if line.starts_with('.') { "." } else { "" };
+            write!(f, "{dot}{line}")?;
+        }
+        let end = if self.0.ends_with("\r\n") { "" } else { "\r\n" };
+        write!(f, "{end}.\r\n")
+    }
 }
 
 impl Relay {
@@ -83,35 +117,55 @@ impl Relay {
     /// Hands one message to the relay.
     ///
     /// A connection on which anything was left unsaid is closed by being dropped.
-    pub(crate) async fn submit(&self, route: &Route, message: &[u8]) -> Result<(), Interrupted> {
+    pub(crate) async fn submit(&self, route: &Route, message: &str) -> Result<(), Interrupted> {
         let deadline = Instant::now() + self.timeout;
         let begun = timeout_at(deadline, self.begin(route)).await;
-        let mut connection = begun.unwrap_or(Err(unanswered(Step::Connect)))?;
-        let outcome = match timeout_at(deadline, connection.message(message)).await {
+        let mut line = begun.unwrap_or(Err(unanswered(Step::Connect)))?;
+        let outcome = match timeout_at(deadline, line.connection.command(Content(message))).await {
             Ok(reply) => said(Step::Content, reply),
             Err(_) => Err(unanswered(Step::Content)),
         };
         match outcome.map_err(|interrupted| interrupted.fault) {
-            Ok(()) | Err(Fault::Refused(_)) => self.keep(connection, Left::Nothing),
+            Ok(()) | Err(Fault::Refused(_)) => line.left = Left::Nothing,
             Err(_) => {}
         }
+        self.keep(line);
         outcome
     }
 
     /// Brings a connection to where the message may be written.
-    async fn begin(&self, route: &Route) -> Result<Connection, Interrupted> {
-        if let Some(mut idle) = self.take() {
-            match idle.envelope(route).await {
-                Ok(()) => return Ok(idle.connection),
+    async fn begin(&self, route: &Route) -> Result<Line, Interrupted> {
+        if let Some(mut line) = self.take() {
+            match line.open(route).await {
                 Err(interrupted) if was_closed(interrupted) => {}
-                Err(interrupted) => return Err(self.refused(idle.connection, interrupted)),
+                opened => return self.opened(line, opened),
             }
         }
-        let mut connection = self.connect().await?;
-        match envelope(&mut connection, route).await {
-            Ok(()) => Ok(connection),
-            Err(interrupted) => Err(self.refused(connection, interrupted)),
+        let mut line = self.line().await?;
+        let opened = line.open(route).await;
+        self.opened(line, opened)
+    }
+
+    fn opened(&self, line: Line, opened: Result<(), Interrupted>) -> Result<Line, Interrupted> {
+        match opened {
+            Ok(()) => Ok(line),
+            Err(interrupted) => {
+                self.keep(line);
+                Err(interrupted)
+            }
         }
+    }
+
+    /// A new connection. lettre does not tell whether the relay takes several commands at once, so it is asked again.
+    async fn line(&self) -> Result<Line, Interrupted> {
+        let mut connection = self.connect().await?;
+        let hello = connection.command(Ehlo::new(self.hello())).await;
+        Ok(Line {
+            connection,
+            pipelines: hello.is_ok_and(|reply| offers(&reply, "PIPELINING")),
+            since: Instant::now(),
+            left: Left::Nothing,
+        })
     }
 
     /// Connects as for a message, and leaves. The relay's own name for itself.
@@ -138,8 +192,7 @@ impl Relay {
             security,
             ..
         } = &self.url;
-        let hello = self.url.hello.clone();
-        let hello = hello.map_or_else(ClientId::default, ClientId::Domain);
+        let hello = self.hello();
         let implicit = self.tls.clone().filter(|_| *security == Security::Implicit);
         let server = (host.as_str(), *port);
         let mut connection =
@@ -160,68 +213,126 @@ impl Relay {
         Ok(connection)
     }
 
-    /// A relay that refuses an envelope takes the next one, after RSET.
-    fn refused(&self, connection: Connection, interrupted: Interrupted) -> Interrupted {
-        if matches!(interrupted.fault, Fault::Refused(reply) if reply.code != 421) {
-            self.keep(connection, Left::Envelope);
-        }
-        interrupted
+    /// Our own name.
+    fn hello(&self) -> ClientId {
+        let hello = self.url.hello.clone();
+        hello.map_or_else(ClientId::default, ClientId::Domain)
     }
 
-    fn take(&self) -> Option<Idle> {
+    fn take(&self) -> Option<Line> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|idle| idle.since.elapsed() < IDLE);
+        idle.retain(|line| line.since.elapsed() < IDLE);
         idle.pop()
     }
 
-    fn keep(&self, connection: Connection, left: Left) {
+    fn keep(&self, mut line: Line) {
+        line.since = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.size {
-            idle.push(Idle {
-                connection,
-                since: Instant::now(),
-                left,
-            });
+        if idle.len() < self.size && !matches!(line.left, Left::Unsaid) {
+            idle.push(line);
         }
     }
 }
 
-impl Idle {
-    async fn envelope(&mut self, route: &Route) -> Result<(), Interrupted> {
-        match self.left {
-            Left::Nothing => {}
-            Left::Envelope => match self.connection.command(Rset).await {
-                Ok(_) => {}
-                Err(_) => return Err(unanswered(Step::Sender)),
-            },
+impl Line {
+    /// Brings the dialogue to where the message may be written.
+    async fn open(&mut self, route: &Route) -> Result<(), Interrupted> {
+        let envelope = self.envelope(route)?;
+        if let Left::Envelope = replace(&mut self.left, Left::Unsaid) {
+            let taken_back = self.connection.command(Rset).await;
+            taken_back.map_err(|_unsaid| unanswered(Step::Sender))?;
         }
-        envelope(&mut self.connection, route).await
+        if self.pipelines {
+            self.at_once(envelope).await
+        } else {
+            self.in_turn(envelope).await
+        }
+    }
+
+    fn envelope(&self, route: &Route) -> Result<Envelope, Interrupted> {
+        let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+        let mut parameters = Vec::new();
+        if !ascii(&route.from) || !ascii(&route.to) {
+            let server = self.connection.server_info();
+            if !server.supports_feature(Extension::SmtpUtfEight) {
+                return Err(Interrupted {
+                    step: Step::Sender,
+                    fault: Fault::Unwritable,
+                });
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        Ok(Envelope {
+            mail: Mail::new(Some(route.from.clone()), parameters),
+            rcpt: Rcpt::new(route.to.clone(), Vec::new()),
+        })
+    }
+
+    /// A command, its reply, the next command: a relay that refuses the envelope takes the next one, after RSET.
+    async fn in_turn(&mut self, envelope: Envelope) -> Result<(), Interrupted> {
+        let mut outcome = said(Step::Sender, self.connection.command(envelope.mail).await);
+        if outcome.is_ok() {
+            outcome = said(
+                Step::Recipient,
+                self.connection.command(envelope.rcpt).await,
+            );
+        }
+        if outcome.is_ok() {
+            outcome = go_ahead(self.connection.command(Data).await);
+        }
+        self.note(outcome);
+        outcome
+    }
+
+    /// All commands, then all replies (RFC 2920): one round trip instead of three. The first that is no is the answer.
+    ///
+    /// A relay that refused the recipient and waits for a message all the same is left.
+    async fn at_once(&mut self, envelope: Envelope) -> Result<(), Interrupted> {
+        let sender = said(Step::Sender, self.connection.command(envelope).await);
+        if is_silence(sender) {
+            return sender;
+        }
+        let recipient = said(Step::Recipient, self.connection.read_response().await);
+        if is_silence(recipient) {
+            return sender.and(recipient);
+        }
+        let data = go_ahead(self.connection.read_response().await);
+        self.note(data);
+        sender.and(recipient).and(data)
+    }
+
+    /// The relay's last word, if it was no and it stays.
+    fn note(&mut self, last: Result<(), Interrupted>) {
+        if matches!(last, Err(Interrupted { fault: Fault::Refused(reply), .. }) if reply.code != 421)
+        {
+            self.left = Left::Envelope;
+        }
     }
 }
 
-/// MAIL, RCPT, DATA.
-async fn envelope(connection: &mut Connection, route: &Route) -> Result<(), Interrupted> {
-    let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
-    let mut parameters = Vec::new();
-    if !ascii(&route.from) || !ascii(&route.to) {
-        let server = connection.server_info();
-        if !server.supports_feature(Extension::SmtpUtfEight) {
-            return Err(Interrupted {
-                step: Step::Sender,
-                fault: Fault::Unwritable,
-            });
-        }
-        parameters.push(MailParameter::SmtpUtfEight);
-    }
-    let mail = Mail::new(Some(route.from.clone()), parameters);
-    let rcpt = Rcpt::new(route.to.clone(), Vec::new());
-    said(Step::Sender, connection.command(mail).await)?;
-    said(Step::Recipient, connection.command(rcpt).await)?;
-    match connection.command(Data).await {
+fn offers(reply: &Response, keyword: &str) -> bool {
+    let mut keywords = reply.message().skip(1);
+    keywords.any(|line| line.trim_end().eq_ignore_ascii_case(keyword))
+}
+
+/// The reply to DATA.
+fn go_ahead(reply: Result<Response, Error>) -> Result<(), Interrupted> {
+    match reply {
         Ok(reply) if reply.has_code(354) => Ok(()),
         Ok(_) => Err(unanswered(Step::Data)),
         Err(error) => Err(interrupted(Step::Data, &error)),
     }
+}
+
+const fn is_silence(outcome: Result<(), Interrupted>) -> bool {
+    !matches!(
+        outcome,
+        Ok(())
+            | Err(Interrupted {
+                fault: Fault::Refused(_),
+                ..
+            })
+    )
 }
 
 fn said<T>(step: Step, reply: Result<T, Error>) -> Result<(), Interrupted> {
@@ -271,4 +382,23 @@ fn is_untrusted(error: &Error) -> bool {
         source = error.source();
     }
     error.is_tls()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Content;
+
+    #[test]
+    fn a_message_ends_once_and_no_line_of_it_is_its_end() {
+        for (message, written) in [
+            ("a\r\n", "a\r\n.\r\n"),
+            ("a", "a\r\n.\r\n"),
+            ("", "\r\n.\r\n"),
+            (".\r\n", "..\r\n.\r\n"),
+            ("a\r\n.\r\nQUIT\r\n", "a\r\n..\r\nQUIT\r\n.\r\n"),
+            ("a\r\n..b.\r\n", "a\r\n...b.\r\n.\r\n"),
+        ] {
+            assert_eq!(Content(message).to_string(), written);
+        }
+    }
 }

@@ -58,7 +58,8 @@ impl Channel for Smtp {
     /// The receipt is the Message-ID: it is what relays log and what a bounce quotes.
     async fn send(&self, letter: &Letter, _delivery: &Delivery) -> Result<Receipt, SendError> {
         let message = letter.message(self.writer.from(), self.clock.now());
-        let message = message.map_err(|_unsaid| SendError {
+        let message = message.ok().and_then(|it| String::from_utf8(it).ok());
+        let message = message.ok_or_else(|| SendError {
             class: FailureClass::Permanent,
             status: None,
             problem: "the letter makes no message".to_owned(),

@@ -84,7 +84,6 @@ impl Connection {
             if received.is_empty() {
                 break Ok(());
             }
-            acknowledge_at_once(&self.stream)?;
             match self.take(received).await? {
                 Life::On => {}
                 Life::Ends => break self.flush().await,
@@ -217,18 +216,6 @@ impl Connection {
         self.reply(line);
         self.flush().await
     }
-}
-
-/// Clients write a mail and its final dot apart (lettre does, with Nagle's algorithm on), so the dot waits for the acknowledgement of the mail: 40 ms on Linux, unless it is sent at once. The kernel forgets the wish after each read.
-#[cfg_attr(
-    not(target_os = "linux"),
-    expect(unused_variables, reason = "only Linux lets a socket wish for it")
-)]
-fn acknowledge_at_once(stream: &TcpStream) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    return stream.set_quickack(true);
-    #[cfg(not(target_os = "linux"))]
-    Ok(())
 }
 
 fn syntax_error(error: &Error) -> &'static str {

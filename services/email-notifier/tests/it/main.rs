@@ -11,7 +11,7 @@ use clap::Parser;
 use delivery::{Channel, Delivery, FailureClass, LookedUp, Receipt, Scope, SendError};
 use email_notifier::EmailSettings;
 use events::BookingEvent;
-use relay::{Relay, Script};
+use relay::{ONE_AT_A_TIME, Relay, Script};
 use sandbox::{Effect, Filter, Rule};
 use testkit::StandIn;
 
@@ -59,8 +59,16 @@ async fn failure(script: Script) -> SendError {
 
 #[tokio::test]
 async fn letters_share_a_connection() {
-    let relay = Relay::start(vec![]).await;
-    let channel = channel_to(&relay);
+    // A relay that offers PIPELINING hears RCPT and DATA before it answers; one that does not, nothing.
+    for (script, early) in [(vec![], 6), (ONE_AT_A_TIME.to_vec(), 0)] {
+        let relay = Relay::start(script).await;
+        three_letters(&relay).await;
+        assert_eq!(relay.early(), early);
+    }
+}
+
+async fn three_letters(relay: &Relay) {
+    let channel = channel_to(relay);
     for _ in 0..3 {
         let receipt = send(&channel).await.unwrap();
         let id = "<uuid-string.email@harkara.example>";
@@ -72,20 +80,39 @@ async fn letters_share_a_connection() {
         "DATA",
         ".",
     ];
-    assert_eq!(relay.heard()[2..], [dialogue, dialogue, dialogue].concat());
+    let heard = relay.heard();
+    assert_eq!(heard.get(3..).unwrap(), [dialogue; 3].concat());
     assert_eq!(relay.count("GREETING"), 1);
 }
 
 #[tokio::test]
 async fn a_refused_recipient_is_permanent_and_leaves_the_connection_usable() {
-    let relay = Relay::start(vec![("RCPT", "550 5.1.1 <user@example.com>: no such user")]).await;
-    let channel = channel_to(&relay);
-    let error = send(&channel).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Permanent);
-    assert_eq!(error.status.as_deref(), Some("550 5.1.1"));
-    assert!(!error.problem.contains("user@"), "{}", error.problem);
-    send(&channel).await.unwrap();
-    assert_eq!((relay.count("GREETING"), relay.count("RSET")), (1, 1));
+    let one_at_a_time = ONE_AT_A_TIME.to_vec();
+    let pipelining = vec![("DATA", "503 5.5.1 nobody to write to")];
+    for mut script in [one_at_a_time, pipelining] {
+        script.push(("RCPT", "550 5.1.1 <user@example.com>: no such user"));
+        let relay = Relay::start(script).await;
+        let channel = channel_to(&relay);
+        let error = send(&channel).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Permanent);
+        assert_eq!(error.status.as_deref(), Some("550 5.1.1"));
+        assert!(!error.problem.contains("user@"), "{}", error.problem);
+        send(&channel).await.unwrap();
+        assert_eq!((relay.count("GREETING"), relay.count("RSET")), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_waits_for_a_message_to_nobody_is_left() {
+    for word in ["MAIL", "RCPT"] {
+        let relay = Relay::start(vec![(word, "550 5.1.1 no")]).await;
+        let channel = channel_to(&relay);
+        let error = send(&channel).await.unwrap_err();
+        assert_eq!(error.status.as_deref(), Some("550 5.1.1"));
+        assert_eq!(relay.count("."), 0);
+        send(&channel).await.unwrap();
+        assert_eq!((relay.count("GREETING"), relay.count(".")), (2, 1));
+    }
 }
 
 #[tokio::test]
@@ -113,13 +140,13 @@ async fn a_reply_of_several_lines_is_read_to_its_code() {
 #[tokio::test]
 async fn silence_before_the_message_is_transient() {
     for word in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA"] {
-        for silence in ["HANG", "CLOSE"] {
-            let error = failure(vec![(word, silence)]).await;
-            assert_eq!(
-                error.class,
-                FailureClass::Transient(Scope::Account),
-                "{word} {silence}"
-            );
+        for silence in [(word, "HANG"), (word, "CLOSE")] {
+            let mut one_at_a_time = ONE_AT_A_TIME.to_vec();
+            one_at_a_time.insert(0, silence);
+            let class = failure(vec![silence]).await.class;
+            let classes = [class, failure(one_at_a_time).await.class];
+            let expected = FailureClass::Transient(Scope::Account);
+            assert_eq!(classes, [expected; 2], "{silence:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A relay that answers what a test tells it to, line by line.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -10,10 +11,17 @@ use tokio::net::{TcpListener, TcpStream};
 /// `GREETING` stands for the connection and `.` for the end of a message; an answer used once makes room for the next of the same word.
 pub(crate) type Script = Vec<(&'static str, &'static str)>;
 
+/// A relay that takes one command at a time: to lettre's EHLO, and to ours.
+pub(crate) const ONE_AT_A_TIME: [(&str, &str); 2] = [
+    ("EHLO", "250-relay.example\r\n250 8BITMIME"),
+    ("EHLO", "250-relay.example\r\n250 8BITMIME"),
+];
+
 /// A running relay.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
+    early: Arc<AtomicUsize>,
 }
 
 impl Relay {
@@ -24,6 +32,8 @@ impl Relay {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(Mutex::new(script));
         let listening = Arc::clone(&heard);
+        let early = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&early);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -32,10 +42,20 @@ impl Relay {
                     stream,
                     Arc::clone(&script),
                     Arc::clone(&listening),
+                    Arc::clone(&counting),
                 ));
             }
         });
-        Self { address, heard }
+        Self {
+            address,
+            heard,
+            early,
+        }
+    }
+
+    /// How many commands came before the reply to the one before them was written.
+    pub(crate) fn early(&self) -> usize {
+        self.early.load(Ordering::Relaxed)
     }
 
     /// What was heard, a line each; messages without their lines, ended by `.`.
@@ -54,10 +74,12 @@ async fn converse(
     stream: TcpStream,
     script: Arc<Mutex<Script>>,
     heard: Arc<Mutex<Vec<String>>>,
+    early: Arc<AtomicUsize>,
 ) -> Option<()> {
     let mut stream = BufReader::new(stream);
     let mut command = "GREETING".to_owned();
     loop {
+        early.fetch_add(usize::from(!stream.buffer().is_empty()), Ordering::Relaxed);
         let answer = answer(&script, &command);
         match answer {
             "CLOSE" => return None,
@@ -93,7 +115,9 @@ fn answer(script: &Mutex<Script>, command: &str) -> &'static str {
         "GREETING" => "220 relay.example ESMTP",
         "DATA" => "354 go on",
         "." => "250 2.0.0 queued",
-        command if command.starts_with("EHLO") => "250-relay.example\r\n250 8BITMIME",
+        command if command.starts_with("EHLO") => {
+            "250-relay.example\r\n250-PIPELINING\r\n250 8BITMIME"
+        }
         _ => "250 2.0.0 ok",
     }
 }
