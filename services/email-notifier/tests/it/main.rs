@@ -151,6 +151,62 @@ async fn silence_before_the_message_is_transient() {
     }
 }
 
+/// Ours, with which it is asked what it takes at once.
+#[tokio::test]
+async fn silence_to_the_second_ehlo_is_transient_and_a_refusal_is_none_of_ours() {
+    let first = ("EHLO", "250-relay.example\r\n250 8BITMIME");
+    for silence in ["HANG", "CLOSE", "421 4.3.2 not now"] {
+        let class = failure(vec![first, ("EHLO", silence)]).await.class;
+        let expected = FailureClass::Transient(Scope::Account);
+        assert_eq!(class, expected, "{silence}");
+    }
+    let relay = Relay::start(vec![first, ("EHLO", "503 5.5.1 again?")]).await;
+    send(&channel_to(&relay)).await.unwrap();
+    assert_eq!((relay.early(), relay.count(".")), (0, 1));
+}
+
+#[tokio::test]
+async fn a_no_is_heard_although_the_relay_says_nothing_after_it() {
+    for word in ["MAIL", "RCPT"] {
+        let script = vec![(word, "550 5.1.1 no"), ("DATA", "HANG")];
+        let relay = Relay::start(script).await;
+        let channel = channel_to(&relay);
+        let error = send(&channel).await.unwrap_err();
+        assert_eq!(error.status.as_deref(), Some("550 5.1.1"), "{word}");
+        send(&channel).await.unwrap();
+        assert_eq!(relay.count("GREETING"), 2, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_leaves_is_not_waited_for() {
+    for script in [
+        vec![("RCPT", "421 4.3.2 leaving"), ("DATA", "HANG")],
+        vec![(".", "421 4.3.2 leaving")],
+    ] {
+        let what = format!("{script:?}");
+        let relay = Relay::start(script).await;
+        let channel = channel_to(&relay);
+        let error = send(&channel).await.unwrap_err();
+        assert_eq!(error.status.as_deref(), Some("421 4.3.2"), "{what}");
+        send(&channel).await.unwrap();
+        assert_eq!(relay.count("GREETING"), 2, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_of_another_kind_is_no_yes() {
+    let class = |script| async { failure(script).await.class };
+    let again = class(vec![(".", "354 go on")]).await;
+    assert_eq!(again, FailureClass::Ambiguous);
+    let unreadable = class(vec![(".", "GARBLED")]).await;
+    assert_eq!(unreadable, FailureClass::Ambiguous);
+    for word in ["MAIL", "RCPT"] {
+        let early = class(vec![(word, "354 go on")]).await;
+        assert_eq!(early, FailureClass::Transient(Scope::Account), "{word}");
+    }
+}
+
 #[tokio::test]
 async fn silence_after_the_message_is_ambiguous() {
     for silence in ["HANG", "CLOSE"] {
@@ -248,6 +304,11 @@ async fn credentials_are_offered_as_the_relay_asks() {
     send(&channel(&url, Duration::from_secs(5))).await.unwrap();
     // base64 of NUL user NUL p@ss.
     assert_eq!(relay.count("AUTH PLAIN AHVzZXIAcEBzcw=="), 1);
+    // A relay may forget the log-in with the next EHLO.
+    let heard = relay.heard();
+    let last_hello = heard.iter().rposition(|line| line.starts_with("EHLO"));
+    let log_in = heard.iter().position(|line| line.starts_with("AUTH"));
+    assert!(last_hello < log_in, "{heard:?}");
 
     let script = vec![("EHLO", ehlo), ("AUTH", "535 5.7.8 wrong password")];
     let relay = Relay::start(script).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the relay says to a command that begins with the word; `HANG` says nothing, `CLOSE` hangs up.
+/// What the relay says to a command that begins with the word; `HANG` says nothing any more, `CLOSE` hangs up, `GARBLED` is no UTF-8.
 /// `GREETING` stands for the connection and `.` for the end of a message; an answer used once makes room for the next of the same word.
 pub(crate) type Script = Vec<(&'static str, &'static str)>;
 
@@ -83,7 +83,8 @@ async fn converse(
         let answer = answer(&script, &command);
         match answer {
             "CLOSE" => return None,
-            "HANG" => {}
+            "HANG" => std::future::pending().await,
+            "GARBLED" => stream.write_all(b"250 2.0.0 f\xfcr dich\r\n").await.ok()?,
             answer => {
                 let line = format!("{answer}\r\n");
                 stream.write_all(line.as_bytes()).await.ok()?;
