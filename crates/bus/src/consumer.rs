@@ -1,6 +1,6 @@
 //! Reading records in batches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{JoinHandle, Thread};
@@ -14,6 +14,7 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::sync::mpsc as async_mpsc;
 use tracing::{info, warn};
 
+use crate::lag::Lags;
 use crate::poller::Poller;
 use crate::producer::ClientError;
 use crate::{KafkaSettings, Offsets, Record, client};
@@ -39,7 +40,7 @@ pub struct Lag {
     pub topic: String,
     /// Partition.
     pub partition: i32,
-    /// Records behind the last stable offset.
+    /// Records between the group's offset, or the partition's begin where there is none, and the last stable one.
     pub records: i64,
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct Shared {
     pub(crate) commit_unanswered: AtomicBool,
     pub(crate) open: AtomicBool,
     connected: AtomicBool,
-    lag: Mutex<BTreeMap<(String, i32), i64>>,
+    pub(crate) lag: Mutex<Lags>,
     paused: Mutex<BTreeSet<(String, i32)>>,
 }
 
@@ -246,22 +247,6 @@ impl Shared {
     pub(crate) fn paused(&self) -> MutexGuard<'_, BTreeSet<(String, i32)>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn note_lag(&self, statistics: &Statistics) {
-        let partitions = statistics.topics.iter().flat_map(|(topic, details)| {
-            details
-                .partitions
-                .values()
-                .map(move |partition| (topic, partition))
-        });
-        let known = partitions
-            .filter(|(_, partition)| partition.partition >= 0 && partition.consumer_lag >= 0)
-            .map(|(topic, partition)| {
-                ((topic.clone(), partition.partition), partition.consumer_lag)
-            });
-        let lag = known.collect();
-        *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = lag;
-    }
 }
 
 impl ClientContext for Context {
@@ -269,7 +254,6 @@ impl ClientContext for Context {
         self.0
             .connected
             .store(client::is_connected(&statistics), Ordering::Release);
-        self.0.note_lag(&statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

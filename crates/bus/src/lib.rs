@@ -5,6 +5,7 @@ mod cluster;
 mod consumer;
 mod follow;
 mod in_process;
+mod lag;
 mod offsets;
 mod plan;
 mod poller;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
 use crate::consumer::{Context, Control, Shared, Subscription};
+use crate::lag::LagWatch;
 use crate::{Offsets, Record};
 
 /// Records in a batch, at which no more are gathered.
@@ -88,9 +89,14 @@ impl Poller {
             error!(error = %error, "could not subscribe");
             return;
         }
+        let watch = LagWatch::start(Arc::clone(&self.consumer), Arc::clone(&self.shared));
         while self.turn().is_ok() {}
         self.commit(CommitMode::Async);
         self.settle_last_commit();
+        match watch {
+            Ok(watch) => watch.end(),
+            Err(error) => error!(error = %error, "lag was not measured"),
+        }
         // The client must end last, and here.
         self.queues.clear();
     }

@@ -110,6 +110,57 @@ async fn a_held_consumer_leaves_records_at_the_broker_and_goes_on_where_it_was()
     consumer.close().await;
 }
 
+/// Records of 2 KiB each, written together.
+async fn publish_many(producer: &Producer, count: usize) {
+    let value = "v".repeat(2048);
+    let enqueue = |number: usize| {
+        let key = number.to_string();
+        let record = NewRecord {
+            topic: "t",
+            partition: None,
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: &[],
+        };
+        producer.enqueue(&record).unwrap()
+    };
+    let written: Vec<_> = (0..count).map(enqueue).collect();
+    for one in written {
+        one.await.unwrap();
+    }
+}
+
+async fn lag_is(consumer: &Consumer, wanted: usize) {
+    let wanted = i64::try_from(wanted).unwrap();
+    let is = async || {
+        while consumer.lag().iter().map(|lag| lag.records).sum::<i64>() != wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(LIMIT, is()).await.is_ok();
+    assert!(in_time, "{:?} instead of {wanted}", consumer.lag());
+}
+
+/// More than librdkafka fetches ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_grows_also_while_nothing_is_taken() {
+    let (_broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    publish_many(&producer, 4000).await;
+    let mut consumer = consumer(&settings);
+    let taken = read(&mut consumer, 1).await;
+    lag_is(&consumer, 4000).await;
+    publish_many(&producer, 1000).await;
+    lag_is(&consumer, 5000).await;
+    let mut offsets = Offsets::default();
+    for record in &taken {
+        offsets.past(record);
+    }
+    consumer.commit(offsets);
+    lag_is(&consumer, 5000 - taken.len()).await;
+    consumer.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn records_wait_for_a_broker_that_is_down() {
     let (broker, settings) = broker(&["t"]);
