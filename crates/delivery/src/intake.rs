@@ -1,6 +1,7 @@
 //! From the broker into the inbox.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use database::{Database, Error};
 use events::{BookingEvent, Channel, EventType, header};
 use inbox::{Arrival, Claimed, Inbox, Place, Stored, Verdict};
 use outbox::{Outbox, OutboxRow};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::channel;
@@ -79,7 +80,7 @@ impl<C: channel::Channel> Intake<C> {
                 () = shutdown.cancelled() => break,
                 batch = self.consumer.next() => {
                     let batch = batch.map_err(Failure::broken("could not read from Kafka"))?;
-                    if !self.take_in(batch, &shutdown).await {
+                    if !self.looking_around(&mut tick, self.take_in(batch, &shutdown)).await {
                         break;
                     }
                 }
@@ -88,6 +89,21 @@ impl<C: channel::Channel> Intake<C> {
         }
         self.consumer.close().await;
         Ok(())
+    }
+
+    /// What takes long when database or broker are away must not hide that they are.
+    async fn looking_around(
+        &self,
+        tick: &mut Interval,
+        taking: impl Future<Output = bool>,
+    ) -> bool {
+        let mut taking = pin!(taking);
+        loop {
+            tokio::select! {
+                safe = &mut taking => return safe,
+                _ = tick.tick() => self.look_around(),
+            }
+        }
     }
 
     fn taking_in(&self, record: &Record, event: &BookingEvent) -> Span {

@@ -83,3 +83,14 @@ impl ForTests for Client {
         Self::builder().build().unwrap()
     }
 }
+
+/// The sum of a metric over its labels.
+pub(crate) async fn metric(system: &System, program: &str, name: &str) -> usize {
+    let url = system.url(program, "/metrics").await.unwrap();
+    let answer = Client::new_for_tests().get(url).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let values = text.lines().filter_map(|line| line.strip_prefix(name));
+    values
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum()
+}

@@ -9,10 +9,11 @@ use events::Channel;
 use sandbox::{Effect, Rule};
 use tempfile::TempDir;
 use testkit::{
-    Link, Proxy, System, TestDatabase, eventually, full_length, sample_event, sample_request,
+    Link, Proxy, System, TestDatabase, booking_request, eventually, full_length, sample_event,
+    sample_request,
 };
 
-use crate::client::{book, request, told};
+use crate::client::{book, metric, request, told, warm_up};
 use crate::sessions::session;
 use crate::under_load::UnderLoad;
 
@@ -54,6 +55,26 @@ async fn through(link: Link, span: Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_that_go_away_lose_and_double_nothing() {
     through(Link::Cut, span(8)).await;
+}
+
+/// Records that it holds are no more read than those at the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_without_its_database_tells_how_far_it_is_behind() {
+    let Some((system, links)) = linked().await else {
+        println!("not run: a SQLite database has no server; give TEST_DATABASE_URL");
+        return;
+    };
+    warm_up(&system).await;
+    // In the order of System::PROGRAMS.
+    links[2].set(Link::Cut);
+    for number in 0..40 {
+        book(&system, &booking_request(number)).await;
+    }
+    let behind = async || {
+        let lag = metric(&system, "sms-notifier", "notifier_consumer_lag").await;
+        (lag == 40).then_some(())
+    };
+    eventually("lag of 40 records", behind).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use chassis::{Clock as _, SystemClock};
 use chrono::{DateTime, Utc};
 use events::{Channel, EventType};
-use reqwest::Client;
 use sandbox::{Effect, Filter, Provider, Rule, SmtpStage};
 use testkit::{System, eventually, eventually_within, full_length};
 
-use crate::client::{ForTests as _, book, request, told, warm_up};
+use crate::client::{book, metric, request, told, warm_up};
 use crate::under_load::{Ended, UnderLoad};
 
 const PHONE: &str = "9876543210";
@@ -215,16 +214,6 @@ async fn messages_taken_without_a_word_are_told_once_or_counted() {
             "{channel}: {copies} copies, {counted} counted"
         );
     }
-}
-
-async fn metric(system: &System, program: &str, name: &str) -> usize {
-    let url = system.url(program, "/metrics").await.unwrap();
-    let answer = Client::new_for_tests().get(url).send().await.unwrap();
-    let text = answer.text().await.unwrap();
-    let values = text.lines().filter_map(|line| line.strip_prefix(name));
-    values
-        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<usize>().ok())
-        .sum()
 }
 
 fn limited(channel: Channel, code: u32) -> Rule {
