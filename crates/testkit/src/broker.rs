@@ -131,13 +131,13 @@ impl TestBroker {
         made.context("could not make the topics").map(drop)
     }
 
-    /// Gives the event topics more partitions.
+    /// Gives the topics of these events more partitions.
     ///
     /// # Errors
     /// If it is not a broker of [`TestBroker::start_own`], or refuses.
-    pub fn add_partitions(&self, partitions: u32) -> Result<()> {
+    pub fn add_partitions(&self, events: &[EventType], partitions: u32) -> Result<()> {
         let partitions = partitions.to_string();
-        for event in EventType::ALL {
+        for event in events {
             let more = ["--alter", "--partitions", &partitions];
             self.change_topic(event.topic(), &more)?;
         }

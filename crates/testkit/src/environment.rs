@@ -15,6 +15,11 @@ pub(crate) fn database_url() -> Option<String> {
     variable("TEST_DATABASE_URL")
 }
 
+/// A Prometheus that can be started.
+pub(crate) fn prometheus() -> Option<String> {
+    variable("TEST_PROMETHEUS")
+}
+
 /// Whether long runs are to be as long as their promise says.
 pub fn full_length() -> bool {
     variable("TEST_FULL").is_some()

@@ -31,7 +31,7 @@ pub(crate) async fn measure() {
         println!("| a task for each of 12 partitions | | needs TEST_KAFKA | |");
         return ours().await;
     };
-    broker.add_partitions(12).unwrap();
+    broker.add_partitions(&EventType::ALL, 12).unwrap();
     let wide = slow(System::builder().on(broker)).await;
     row(
         "a task for each of 12 partitions",
@@ -48,10 +48,10 @@ async fn ours() {
         system.start_program("sms-notifier").await.unwrap();
         // The group is joined when the first message is told.
         write(&system, 1, 1, Spread::OnePartition).await;
-        told(&system, 1).await;
+        told(&system, Channel::Sms, 1).await;
         let started = Instant::now();
         write(&system, RECORDS, pnrs, Spread::OnePartition).await;
-        told(&system, RECORDS + 1).await;
+        told(&system, Channel::Sms, RECORDS + 1).await;
         row("`sms-notifier`, one partition", pnrs, started.elapsed());
     }
 }
@@ -75,7 +75,7 @@ async fn slow(builder: testkit::SystemBuilder) -> System {
     system
 }
 
-/// Confirmations of so many PNRs in turn, each newer than the last of its PNR and for a phone of its own.
+/// Confirmations of so many PNRs in turn, each newer than the last of its PNR and for a phone and an address of its own.
 pub(crate) async fn write(system: &System, count: usize, pnrs: usize, spread: Spread) {
     let producer = Producer::new(system.broker().settings(), "e2e", Patience::Endless).unwrap();
     let mut value: Value = serde_json::from_str(sample_event()).unwrap();
@@ -86,6 +86,7 @@ pub(crate) async fn write(system: &System, count: usize, pnrs: usize, spread: Sp
         value["eventId"] = format!("lane{run}-{count}-{number}").into();
         value["pnrNumber"] = pnr.clone().into();
         value["userPhone"] = format!("9{number:09}").into();
+        value["userEmail"] = format!("user{number}@example.com").into();
         let text = value.to_string();
         let version = (count + number).to_string().into_bytes();
         let record = NewRecord {
@@ -110,12 +111,12 @@ pub(crate) async fn write(system: &System, count: usize, pnrs: usize, spread: Sp
     }
 }
 
-pub(crate) async fn told(system: &System, count: usize) {
-    let sms = Filter {
-        channel: Some(Channel::Sms),
+pub(crate) async fn told(system: &System, channel: Channel, count: usize) {
+    let of_channel = Filter {
+        channel: Some(channel),
         ..Filter::default()
     };
-    let all = async || (system.ledger().messages(&sms).len() >= count).then_some(());
+    let all = async || (system.ledger().messages(&of_channel).len() >= count).then_some(());
     eventually_within(Duration::from_mins(5), "messages", all).await;
 }
 
@@ -146,7 +147,7 @@ async fn usual(system: &System, spread: Spread) -> Duration {
         }
     }
     drop(lanes);
-    told(system, RECORDS).await;
+    told(system, Channel::Sms, RECORDS).await;
     started.elapsed()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use events::Channel;
+use events::{Channel, EventType};
 use sandbox::{Effect, Rule};
 use testkit::{Program, System, TestBroker};
 
@@ -15,6 +15,15 @@ const BACKLOG: usize = 10_000;
 const FAR: Effect = Effect::Delay { ms: 100 };
 
 pub(crate) async fn measure() {
+    println!("\n## A backlog of {BACKLOG} messages, a provider that answers at once\n");
+    println!("| program | seconds | messages/s | computed, ms for each |\n|---|---|---|---|");
+    for (channel, program) in [
+        (Channel::Email, "email-notifier"),
+        (Channel::Sms, "sms-notifier"),
+        (Channel::Whatsapp, "whatsapp-notifier"),
+    ] {
+        alone(channel, program).await;
+    }
     println!(
         "\n## A backlog of {BACKLOG} texts, a provider that takes 100 ms, 32 sends at once in each process\n"
     );
@@ -33,12 +42,32 @@ pub(crate) async fn measure() {
     }
 }
 
+async fn alone(channel: Channel, name: &str) {
+    let builder = System::builder().with("RATE_LIMIT", "100000");
+    let mut system = builder.start_without_programs().await.unwrap();
+    system.start_program(name).await.unwrap();
+    write(&system, 200, 200, Spread::ByKey).await;
+    told(&system, channel, 200).await;
+    let before = system.program(name).unwrap().cpu_time().unwrap();
+    let started = Instant::now();
+    write(&system, BACKLOG, BACKLOG, Spread::ByKey).await;
+    told(&system, channel, 200 + BACKLOG).await;
+    let seconds = started.elapsed().as_secs_f64();
+    let computed = system.program(name).unwrap().cpu_time().unwrap();
+    let count = f64::from(u32::try_from(BACKLOG).unwrap());
+    println!(
+        "| {name} | {seconds:.1} | {:.0} | {:.2} |",
+        count / seconds,
+        (computed.as_secs_f64() - before.as_secs_f64()) * 1000.0 / count
+    );
+}
+
 async fn backlog(partitions: u32, processes: usize) {
     let builder = System::builder().with("RATE_LIMIT", "100000");
     let builder = match TestBroker::start_own().await.unwrap() {
         Some(broker) => {
             if partitions > 3 {
-                broker.add_partitions(partitions).unwrap();
+                broker.add_partitions(&EventType::ALL, partitions).unwrap();
             }
             builder.on(broker)
         }
@@ -55,10 +84,10 @@ async fn backlog(partitions: u32, processes: usize) {
     }
     // Every one has its share of the group once all have told something.
     write(&system, 200, 200, Spread::ByKey).await;
-    told(&system, 200).await;
+    told(&system, Channel::Sms, 200).await;
     let started = Instant::now();
     write(&system, BACKLOG, BACKLOG, Spread::ByKey).await;
-    told(&system, 200 + BACKLOG).await;
+    told(&system, Channel::Sms, 200 + BACKLOG).await;
     let seconds = started.elapsed().as_secs_f64();
     let rate = f64::from(u32::try_from(BACKLOG).unwrap()) / seconds;
     println!("| {partitions} | {processes} | {seconds:.1} | {rate:.0} |");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bus::{Refusal, Request};
+use events::EventType;
 use testkit::{Load, Plan, System, TestBroker, full_length};
 
 use crate::under_load::UnderLoad;
@@ -128,7 +129,10 @@ async fn partitions_added_while_passengers_book_put_nothing_out_of_order() {
     let builder = System::builder().on(broker).with("KAFKA_PROPERTIES", often);
     let run = UnderLoad::start(builder.start().await.unwrap(), 40).await;
     run.go_on(Duration::from_secs(2)).await;
-    run.system.broker().add_partitions(7).unwrap();
+    run.system
+        .broker()
+        .add_partitions(&EventType::ALL, 7)
+        .unwrap();
     run.go_on(Duration::from_secs(4)).await;
     let ended = run.finish_clean("partitions added").await;
     let topics = ended.verdict.partitions;

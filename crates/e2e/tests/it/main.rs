@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alerts;
 mod client;
 mod e2e_booking;
 mod e2e_load;
