@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::sync::mpsc as async_mpsc;
 use tracing::{info, warn};
 
-use crate::lag::Lags;
+use crate::lag::{LagWatch, Lags, Partition};
 use crate::poller::Poller;
 use crate::producer::ClientError;
 use crate::{KafkaSettings, Offsets, Record, client};
@@ -33,14 +33,14 @@ pub struct Subscription {
     pub topics: Vec<String>,
 }
 
-/// Unread records of a partition, as of the last 5 s.
+/// Unread records of a partition, asked for every 5 s; as last known where nobody answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lag {
     /// Topic.
     pub topic: String,
     /// Partition.
     pub partition: i32,
-    /// Records between the group's offset, or the partition's begin where there is none, and the last stable one.
+    /// Records between the group's offset, or the partition's begin if that is later or the only one, and the last stable one; a transaction's marker counts.
     pub records: i64,
 }
 
@@ -65,8 +65,9 @@ pub(crate) struct Shared {
     pub(crate) commit_unanswered: AtomicBool,
     pub(crate) open: AtomicBool,
     connected: AtomicBool,
-    pub(crate) lag: Mutex<Lags>,
-    paused: Mutex<BTreeSet<(String, i32)>>,
+    owned: Mutex<BTreeSet<Partition>>,
+    lags: Mutex<Lags>,
+    paused: Mutex<BTreeSet<Partition>>,
 }
 
 /// The client's end of it.
@@ -81,6 +82,7 @@ pub struct Consumer {
     shared: Arc<Shared>,
     poller: Thread,
     handle: JoinHandle<()>,
+    _lag: LagWatch,
 }
 
 impl Consumer {
@@ -125,6 +127,7 @@ impl Consumer {
         Ok(Self {
             batches,
             control,
+            _lag: LagWatch::start(config, Arc::clone(&shared))?,
             shared,
             poller,
             handle,
@@ -173,17 +176,17 @@ impl Consumer {
 
     /// The lag of the partitions owned.
     pub fn lag(&self) -> Vec<Lag> {
-        let lag = self
-            .shared
-            .lag
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let one = |((topic, partition), records): (&(String, i32), &i64)| Lag {
+        let owned = self.shared.owned();
+        let lags = self.shared.lags();
+        let lags = lags
+            .iter()
+            .filter(|(partition, _)| owned.contains(partition));
+        let one = |((topic, partition), records): (&Partition, &i64)| Lag {
             topic: topic.clone(),
             partition: *partition,
             records: *records,
         };
-        lag.iter().map(one).collect()
+        lags.map(one).collect()
     }
 
     /// Whether a broker was connected in the last 5 s.
@@ -244,7 +247,16 @@ fn config(
 }
 
 impl Shared {
-    pub(crate) fn paused(&self) -> MutexGuard<'_, BTreeSet<(String, i32)>> {
+    /// The partitions that are ours.
+    pub(crate) fn owned(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lags(&self) -> MutexGuard<'_, Lags> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn paused(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

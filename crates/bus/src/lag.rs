@@ -1,103 +1,127 @@
 //! How far a group is behind, asked of the brokers.
 //!
 //! librdkafka's own number knows the end of a partition from the last fetch alone, and none of a partition of which nothing was committed: a consumer that holds records back, or cannot store them, would seem to keep up.
+//! The client that asks is not the one that reads: a request that is answered too late costs its connection, and with it what was being fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::debug;
 
-use crate::consumer::{Context, Shared};
+use crate::consumer::Shared;
 
 /// How often it is measured.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long an answer is waited for. It is the longest that the client's end is held up.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-type Client = BaseConsumer<Context>;
+pub(crate) type Partition = (String, i32);
 
-/// Unread records of each partition owned.
-pub(crate) type Lags = BTreeMap<(String, i32), i64>;
+/// Unread records by partition.
+pub(crate) type Lags = BTreeMap<Partition, i64>;
 
-/// A thread that measures.
+/// A thread that measures until this is dropped.
+#[derive(Debug)]
 pub(crate) struct LagWatch {
-    stop: Sender<()>,
-    handle: JoinHandle<()>,
+    _stop: Sender<()>,
 }
 
 impl LagWatch {
-    pub(crate) fn start(client: Arc<Client>, shared: Arc<Shared>) -> KafkaResult<Self> {
+    pub(crate) fn start(mut config: ClientConfig, shared: Arc<Shared>) -> KafkaResult<Self> {
+        config.set("statistics.interval.ms", "0");
+        let client: BaseConsumer = config.create()?;
         let (stop, stopped) = channel();
         let watch = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                match measure(&client) {
-                    Ok(lags) => *shared.lag.lock().unwrap_or_else(PoisonError::into_inner) = lags,
-                    Err(error) => debug!(error = %error, "lag not measured"),
-                }
+                let (owned, known) = (shared.owned().clone(), shared.lags().clone());
+                *shared.lags() = measure(&client, &owned, &known);
+                listen(&client);
             }
         };
-        let handle = Builder::new()
+        Builder::new()
             .name("kafka-lag".to_owned())
             .spawn(watch)
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(Self { stop, handle })
-    }
-
-    /// Ends the thread, and with it its hold on the client.
-    pub(crate) fn end(self) {
-        drop(self.stop);
-        drop(self.handle.join());
+        Ok(Self { _stop: stop })
     }
 }
 
-/// What lies between the group's offset of a partition, or its begin where there is none, and its end.
-fn measure(client: &Client) -> KafkaResult<Lags> {
-    let owned = client.assignment()?;
-    if owned.count() == 0 {
-        return Ok(Lags::new());
+/// What the client has to say of its connections is not to heap up.
+fn listen(client: &BaseConsumer) {
+    while client.poll(Duration::ZERO).is_some() {}
+}
+
+/// What nobody answers for is as it was known.
+fn measure(client: &BaseConsumer, owned: &BTreeSet<Partition>, known: &Lags) -> Lags {
+    let committed = committed(client, owned).unwrap_or_else(|error| {
+        debug!(error = %error, "lag not measured");
+        BTreeMap::new()
+    });
+    let lag = |partition: &Partition| {
+        let committed = committed.get(partition);
+        let measured = committed.and_then(|offset| unread(client, partition, *offset));
+        let lag = measured.or_else(|| known.get(partition).copied())?;
+        Some((partition.clone(), lag))
+    };
+    owned.iter().filter_map(lag).collect()
+}
+
+/// The group's offset of each partition that was told of: none where it has committed none.
+fn committed(
+    client: &BaseConsumer,
+    owned: &BTreeSet<Partition>,
+) -> KafkaResult<BTreeMap<Partition, Option<i64>>> {
+    if owned.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let ends = place(client, &owned, Offset::End)?;
-    let committed = offsets(&client.committed_offsets(owned.clone(), PATIENCE)?);
-    let mut unread = TopicPartitionList::new();
-    for one in owned.elements() {
-        let partition = (one.topic().to_owned(), one.partition());
-        if !committed.contains_key(&partition) {
-            unread.add_partition(one.topic(), one.partition());
+    let mut wanted = TopicPartitionList::new();
+    for (topic, partition) in owned {
+        wanted.add_partition(topic, *partition);
+    }
+    let told = client.committed_offsets(wanted, PATIENCE)?;
+    let told = told
+        .elements()
+        .into_iter()
+        .filter(|one| one.error().is_ok());
+    let offset = |offset| match offset {
+        Offset::Offset(offset) => Some(offset),
+        Offset::Beginning
+        | Offset::End
+        | Offset::Stored
+        | Offset::Invalid
+        | Offset::OffsetTail(_) => None,
+    };
+    Ok(told
+        .map(|one| {
+            (
+                (one.topic().to_owned(), one.partition()),
+                offset(one.offset()),
+            )
+        })
+        .collect())
+}
+
+/// What lies between the group's offset, or the partition's begin if that is later or the only one, and its end.
+fn unread(
+    client: &BaseConsumer,
+    (topic, partition): &Partition,
+    committed: Option<i64>,
+) -> Option<i64> {
+    match client.fetch_watermarks(topic, *partition, PATIENCE) {
+        Ok((begin, end)) => {
+            let from = committed.map_or(begin, |offset| offset.max(begin));
+            Some((end - from).max(0))
+        }
+        Err(error) => {
+            debug!(error = %error, topic, partition, "lag not measured");
+            None
         }
     }
-    let begins = place(client, &unread, Offset::Beginning)?;
-    let lag = |(partition, end): (&(String, i32), &i64)| {
-        let from = committed.get(partition).or(begins.get(partition))?;
-        Some((partition.clone(), (end - from).max(0)))
-    };
-    Ok(ends.iter().filter_map(lag).collect())
-}
-
-/// The offset at which these partitions begin or end.
-fn place(client: &Client, partitions: &TopicPartitionList, at: Offset) -> KafkaResult<Lags> {
-    if partitions.count() == 0 {
-        return Ok(Lags::new());
-    }
-    let mut wanted = partitions.clone();
-    wanted.set_all_offsets(at)?;
-    Ok(offsets(&client.offsets_for_times(wanted, PATIENCE)?))
-}
-
-/// The offsets that are known.
-fn offsets(list: &TopicPartitionList) -> Lags {
-    let elements = list.elements();
-    let known = elements.iter().filter_map(|one| {
-        let Offset::Offset(offset) = one.offset() else {
-            return None;
-        };
-        Some(((one.topic().to_owned(), one.partition()), offset))
-    });
-    known.collect()
 }

@@ -15,7 +15,6 @@ use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
 use crate::consumer::{Context, Control, Shared, Subscription};
-use crate::lag::LagWatch;
 use crate::{Offsets, Record};
 
 /// Records in a batch, at which no more are gathered.
@@ -89,14 +88,9 @@ impl Poller {
             error!(error = %error, "could not subscribe");
             return;
         }
-        let watch = LagWatch::start(Arc::clone(&self.consumer), Arc::clone(&self.shared));
         while self.turn().is_ok() {}
         self.commit(CommitMode::Async);
         self.settle_last_commit();
-        match watch {
-            Ok(watch) => watch.end(),
-            Err(error) => error!(error = %error, "lag was not measured"),
-        }
         // The client must end last, and here.
         self.queues.clear();
     }
@@ -174,7 +168,12 @@ impl Poller {
                 return;
             }
         };
-        for partition in owned.elements() {
+        let elements = owned.elements();
+        let owned = elements.iter();
+        *self.shared.owned() = owned
+            .map(|it| (it.topic().to_owned(), it.partition()))
+            .collect();
+        for partition in elements {
             let queue = self
                 .consumer
                 .split_partition_queue(partition.topic(), partition.partition());

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chassis::{Clock as _, SystemClock};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -79,9 +80,7 @@ impl Prometheus {
 
     /// The alerts that fire now, as `name{job}`. None if it does not answer yet.
     pub async fn firing(&self) -> Option<BTreeSet<String>> {
-        let url = format!("http://{}/api/v1/alerts", self.address);
-        let answer = self.client.get(url).send().await.ok()?;
-        let answer: Value = answer.json().await.ok()?;
+        let answer = self.ask("alerts", &[]).await?;
         let alerts = answer.pointer("/data/alerts")?.as_array()?;
         let label = |alert: &Value, name: &str| {
             let label = alert.pointer(&format!("/labels/{name}"));
@@ -90,6 +89,31 @@ impl Prometheus {
         let firing = alerts.iter().filter(|alert| alert["state"] == "firing");
         let name = |alert| format!("{}{{{}}}", label(alert, "alertname"), label(alert, "job"));
         Some(firing.map(name).collect())
+    }
+}
+
+impl Prometheus {
+    /// Whether an expression had a value within the last minutes.
+    pub async fn has_values(&self, expression: &str, minutes: i64) -> Option<bool> {
+        let now = SystemClock.now().timestamp();
+        let (from, to) = (now - minutes * 60, now);
+        let (from, to) = (from.to_string(), to.to_string());
+        let range = [
+            ("query", expression),
+            ("start", &from),
+            ("end", &to),
+            ("step", "5"),
+        ];
+        let answer = self.ask("query_range", &range).await?;
+        let series = answer.pointer("/data/result")?.as_array()?;
+        Some(!series.is_empty())
+    }
+
+    async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Option<Value> {
+        let url = format!("http://{}/api/v1/{what}", self.address);
+        let url = reqwest::Url::parse_with_params(&url, parameters).ok()?;
+        let answer = self.client.get(url).send().await.ok()?;
+        answer.json().await.ok()
     }
 }
 

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use bus::NewRecord;
 use chassis::{Clock as _, SystemClock};
 use events::{Channel, EventType};
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use sandbox::{Effect, Rule, SmtpStage};
 use serde_json::{Value, json};
 use testkit::{
     Link, Prometheus, Proxy, System, TestBroker, booking_request, eventually_within, sample_event,
 };
 
-use crate::client::{book, request, warm_up};
+use crate::client::{ForTests as _, book, request, warm_up};
+use crate::panels;
 
 /// An hour of the rules is half a minute here.
 const HASTE: u64 = 120;
@@ -27,14 +28,12 @@ const LIMIT: Duration = Duration::from_mins(5);
 fn hastened() -> String {
     let mut rules = include_str!("../../../../deploy/prometheus/alerts.yml").to_owned();
     // The programs measure their lag every five seconds, in a hurry or not.
-    rules = rules.replace(
-        "deriv(job:notifier_consumer_lag:sum[10m])",
-        "deriv(job:notifier_consumer_lag:sum[30s])",
-    );
-    rules = rules.replace(
-        "deriv(booking_status_lag[10m])",
-        "deriv(booking_status_lag[30s])",
-    );
+    for lag in [
+        "deriv(job:notifier_consumer_lag:sum[",
+        "deriv(booking_status_lag[",
+    ] {
+        rules = replaced(&rules, &format!("{lag}10m]"), &format!("{lag}30s]"));
+    }
     for (minutes, span) in [
         (1, "1m"),
         (2, "2m"),
@@ -61,10 +60,17 @@ fn hastened() -> String {
         ("_oldest_seconds) > 600\n", "_oldest_seconds) > 5\n"),
         ("_oldest_seconds) > 6 * 3600\n", "_oldest_seconds) > 180\n"),
     ] {
-        assert!(rules.contains(limit), "the rules have no {limit}");
-        rules = rules.replace(limit, shorter);
+        rules = replaced(&rules, limit, shorter);
+    }
+    for unit in ["m]", "h]", "d]"] {
+        assert!(!rules.contains(unit), "a span of time is as it was");
     }
     rules
+}
+
+fn replaced(rules: &str, text: &str, by: &str) -> String {
+    assert!(rules.contains(text), "the rules have no {text}");
+    rules.replace(text, by)
 }
 
 /// The names of all alerts.
@@ -274,6 +280,7 @@ async fn every_alert_fires_for_its_fault_and_clears_after_it() {
     watched
         .until("silence", |seen| seen.firing.is_empty())
         .await;
+    *watched.seen.lock().unwrap() = Seen::default();
     watched.faults(Vec::new());
     book(&watched.system, &request(STUCK, "9876543210")).await;
     let url = watched.system.url("booking-api", "/api/v1/bookings").await;
@@ -296,6 +303,8 @@ async fn every_alert_fires_for_its_fault_and_clears_after_it() {
         .until("silence", |seen| seen.firing.is_empty())
         .await;
     booking.abort();
+    let empty = panels::empty(&watched.prometheus).await;
+    assert_eq!(empty, Vec::<String>::new());
     let seen = watched.seen.lock().unwrap();
     assert_eq!(seen.lived(), alerts(&rules));
 }
@@ -362,6 +371,9 @@ async fn brokers_that_are_away(watched: &Watched, kafka: &[Proxy]) {
     watched.fires("BookingOutboxOld", "booking-api").await;
     watched.fires("StatusOutboxOld", "email-notifier").await;
     watched.fires("NotReady", "sms-notifier").await;
+    let url = watched.system.url("sms-notifier", "/readyz").await;
+    let answer = Client::new_for_tests().get(url.unwrap()).send().await;
+    assert_eq!(answer.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     for link in kafka {
         link.set(Link::Good);
     }

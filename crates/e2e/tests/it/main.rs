@@ -31,5 +31,6 @@ mod fault_outage;
 mod fault_provider;
 mod fault_stop;
 mod load;
+mod panels;
 mod sessions;
 mod under_load;
