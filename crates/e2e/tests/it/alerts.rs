@@ -1,4 +1,4 @@
-//! Every alert of `deploy/prometheus/alerts.yml`, made to fire and to clear by causing its fault, in a Prometheus whose clock runs [`HASTE`] times faster.
+//! Every alert of `deploy/prometheus/alerts.yml`, made to fire and to clear by causing its fault, in a Prometheus whose clock runs [`rules::HASTE`] times faster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,70 +16,10 @@ use testkit::{
 };
 
 use crate::client::{ForTests as _, book, request, warm_up};
-use crate::panels;
-
-/// An hour of the rules is half a minute here.
-const HASTE: u64 = 120;
+use crate::{panels, rules};
 
 /// How long an alert may take to fire, or to clear: six hours of the rules are three minutes.
 const LIMIT: Duration = Duration::from_mins(5);
-
-/// The rules, their spans of time and their limits in seconds divided.
-fn hastened() -> String {
-    let mut rules = include_str!("../../../../deploy/prometheus/alerts.yml").to_owned();
-    // The programs measure their lag every five seconds, in a hurry or not.
-    for lag in [
-        "deriv(job:notifier_consumer_lag:sum[",
-        "deriv(booking_status_lag[",
-    ] {
-        rules = replaced(&rules, &format!("{lag}10m]"), &format!("{lag}30s]"));
-    }
-    for (minutes, span) in [
-        (1, "1m"),
-        (2, "2m"),
-        (3, "3m"),
-        (5, "5m"),
-        (10, "10m"),
-        (15, "15m"),
-        (30, "30m"),
-        (60, "1h"),
-        (360, "6h"),
-        (72 * 60, "3d"),
-    ] {
-        let shorter = format!("{}ms", minutes * 60_000 / HASTE);
-        for (before, after) in [("[", "]"), ("for: ", "\n"), ("offset ", ")")] {
-            rules = rules.replace(
-                &format!("{before}{span}{after}"),
-                &format!("{before}{shorter}{after}"),
-            );
-        }
-    }
-    for (limit, shorter) in [
-        ("_oldest_seconds) > 60\n", "_oldest_seconds) > 0.5\n"),
-        ("_oldest_seconds) > 300\n", "_oldest_seconds) > 2.5\n"),
-        ("_oldest_seconds) > 600\n", "_oldest_seconds) > 5\n"),
-        ("_oldest_seconds) > 6 * 3600\n", "_oldest_seconds) > 180\n"),
-    ] {
-        rules = replaced(&rules, limit, shorter);
-    }
-    for unit in ["m]", "h]", "d]"] {
-        assert!(!rules.contains(unit), "a span of time is as it was");
-    }
-    rules
-}
-
-fn replaced(rules: &str, text: &str, by: &str) -> String {
-    assert!(rules.contains(text), "the rules have no {text}");
-    rules.replace(text, by)
-}
-
-/// The names of all alerts.
-fn alerts(rules: &str) -> BTreeSet<&str> {
-    let named = rules.lines().map(str::trim);
-    named
-        .filter_map(|line| line.strip_prefix("- alert: "))
-        .collect()
-}
 
 /// The system, and what watches it.
 struct Watched {
@@ -226,19 +166,14 @@ async fn write_events(system: &System, count: u64) {
 }
 
 async fn write(system: &System, partition: Option<i32>, written: &[(String, String)]) {
-    let record =
-        |(key, value): &'_ (String, String)| (key.clone().into_bytes(), value.clone().into_bytes());
-    let written: Vec<_> = written.iter().map(record).collect();
-    let records: Vec<_> = written
-        .iter()
-        .map(|(key, value)| NewRecord {
-            topic: EventType::BookingConfirmed.topic(),
-            partition,
-            key: Some(key),
-            value: Some(value),
-            headers: &[],
-        })
-        .collect();
+    let records = written.iter().map(|(key, value)| NewRecord {
+        topic: EventType::BookingConfirmed.topic(),
+        partition,
+        key: Some(key.as_bytes()),
+        value: Some(value.as_bytes()),
+        headers: &[],
+    });
+    let records: Vec<_> = records.collect();
     system.broker().produce_all(&records).await.unwrap();
 }
 
@@ -253,7 +188,7 @@ fn sms(status: u16, code: u32) -> Vec<Rule> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_alert_fires_for_its_fault_and_clears_after_it() {
-    let rules = hastened();
+    let rules = rules::hastened();
     let Some(prometheus) = Prometheus::start(&rules).unwrap() else {
         return println!("needs TEST_PROMETHEUS");
     };
@@ -308,7 +243,7 @@ async fn every_alert_fires_for_its_fault_and_clears_after_it() {
     let refused = r#"Unpublished: sum by (topic) (rate(booking_events_published_total{outcome="failed"}[10s]))"#;
     assert_eq!(empty, [refused]);
     let seen = watched.seen.lock().unwrap();
-    assert_eq!(seen.lived(), alerts(&rules));
+    assert_eq!(seen.lived(), rules::alerts(&rules));
 }
 
 /// And statuses of 12,000 messages that it cannot note.

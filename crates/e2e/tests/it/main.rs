@@ -32,5 +32,6 @@ mod fault_provider;
 mod fault_stop;
 mod load;
 mod panels;
+mod rules;
 mod sessions;
 mod under_load;
