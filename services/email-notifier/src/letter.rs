@@ -1,6 +1,6 @@
 //! The letter: subject, text and HTML of an event, and the message made of them.
 
-use chassis::Failure;
+use askama::Template;
 use chrono::{DateTime, Utc};
 use delivery::Undeliverable;
 use events::{BookingEvent, EventId, EventType, Stage};
@@ -9,37 +9,61 @@ use lettre::message::header::{
 };
 use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 use lettre::{Address, error};
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::ticket::Ticket;
 
 /// `=_` stands in no line of quoted-printable (RFC 2045 §6.7), so no event can end a part.
 const BOUNDARY: &str = "=_harkara_alternative";
 
-const TEMPLATES: [(&str, &str); 10] = [
-    ("layout.html", include_str!("../templates/layout.html")),
-    ("parts.html", include_str!("../templates/parts.html")),
-    (
-        "confirmed.html",
-        include_str!("../templates/confirmed.html"),
-    ),
-    (
-        "cancelled.html",
-        include_str!("../templates/cancelled.html"),
-    ),
-    ("paid.html", include_str!("../templates/paid.html")),
-    ("parts.txt", include_str!("../templates/parts.txt")),
-    ("confirmed.txt", include_str!("../templates/confirmed.txt")),
-    ("cancelled.txt", include_str!("../templates/cancelled.txt")),
-    ("paid.txt", include_str!("../templates/paid.txt")),
-    ("subject.txt", include_str!("../templates/subject.txt")),
-];
+/// What a template shows; askama checks it when it is compiled.
+macro_rules! templates {
+    ($($name:ident $path:literal { $($field:ident: $kind:ty),* })*) => {$(
+        #[derive(Template)]
+        #[template(path = $path)]
+        struct $name<'a> {
+            t: &'a Ticket,
+            $($field: $kind),*
+        }
+    )*};
+}
+
+templates! {
+    Subject "subject.txt" { kind: EventType }
+    ConfirmedText "confirmed.txt" { sender: &'a str }
+    ConfirmedHtml "confirmed.html" { sender: &'a str, tone: Tone }
+    CancelledText "cancelled.txt" { sender: &'a str }
+    CancelledHtml "cancelled.html" { sender: &'a str, tone: Tone }
+    PaidText "paid.txt" { sender: &'a str }
+    PaidHtml "paid.html" { sender: &'a str, tone: Tone }
+}
+
+/// The colours of a letter, and its name in the style sheet.
+struct Tone {
+    name: &'static str,
+    accent: &'static str,
+    tint: &'static str,
+}
+
+const CONFIRMED: Tone = Tone {
+    name: "confirmed",
+    accent: "#0b6b4c",
+    tint: "#e7f4ee",
+};
+
+const CANCELLED: Tone = Tone {
+    name: "cancelled",
+    accent: "#a3282d",
+    tint: "#fbeceb",
+};
+
+const PAID: Tone = Tone {
+    name: "paid",
+    accent: "#1c4f93",
+    tint: "#e8f0fa",
+};
 
 /// Writes letters.
 pub(crate) struct Writer {
-    templates: Environment<'static>,
     from: Mailbox,
 }
 
@@ -55,20 +79,8 @@ pub(crate) struct Letter {
 }
 
 impl Writer {
-    pub(crate) fn new(from: Mailbox) -> Result<Self, Failure> {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build();
-        templates.set_syntax(syntax.map_err(Failure::broken("the template syntax"))?);
-        for (name, source) in TEMPLATES {
-            templates
-                .add_template(name, source)
-                .map_err(Failure::broken("a template does not parse"))?;
-        }
-        Ok(Self { templates, from })
+    pub(crate) const fn new(from: Mailbox) -> Self {
+        Self { from }
     }
 
     pub(crate) fn from(&self) -> &Mailbox {
@@ -77,37 +89,47 @@ impl Writer {
 
     pub(crate) fn write(&self, event: &BookingEvent) -> Result<Letter, Undeliverable> {
         let to = recipient(event)?;
-        let kind = match event.event_type {
-            EventType::BookingConfirmed => "confirmed",
-            EventType::BookingCancelled => "cancelled",
-            EventType::PaymentCompleted => "paid",
-        };
         let sender = self.from.name.as_deref();
         let sender = sender.unwrap_or_else(|| self.from.email.domain());
-        let facts = context! { t => Serde(Ticket::of(event)), sender, kind };
-        let render = |name: &str| {
-            let template = self.templates.get_template(name);
-            let text = template.and_then(|template| template.render(facts.clone()));
-            text.map_err(|error| unrendered(&error))
+        let kind = event.event_type;
+        let t = &Ticket::of(event);
+        let (text, html) = match kind {
+            EventType::BookingConfirmed => {
+                let tone = CONFIRMED;
+                let html = render(&ConfirmedHtml { t, sender, tone })?;
+                (render(&ConfirmedText { t, sender })?, html)
+            }
+            EventType::BookingCancelled => {
+                let tone = CANCELLED;
+                let html = render(&CancelledHtml { t, sender, tone })?;
+                (render(&CancelledText { t, sender })?, html)
+            }
+            EventType::PaymentCompleted => {
+                let html = render(&PaidHtml {
+                    t,
+                    sender,
+                    tone: PAID,
+                })?;
+                (render(&PaidText { t, sender })?, html)
+            }
         };
         Ok(Letter {
             to,
             message_id: message_id(&event.event_id, self.from.email.domain()),
             event_id: event.event_id.clone(),
-            event_type: event.event_type,
-            subject: render("subject.txt")?.trim().to_owned(),
-            text: render(&format!("{kind}.txt"))?,
-            html: render(&format!("{kind}.html"))?,
+            event_type: kind,
+            subject: render(&Subject { t, kind })?,
+            text,
+            html,
         })
     }
 }
 
-/// Template errors quote the template, never the event: the kind says enough.
-fn unrendered(error: &minijinja::Error) -> Undeliverable {
-    Undeliverable {
+fn render(template: &impl Template) -> Result<String, Undeliverable> {
+    template.render().map_err(|error| Undeliverable {
         stage: Stage::Render,
-        problem: format!("the template failed: {}", error.kind()),
-    }
+        problem: format!("the template failed: {error}"),
+    })
 }
 
 fn recipient(event: &BookingEvent) -> Result<Address, Undeliverable> {
@@ -190,7 +212,7 @@ mod tests {
 
     fn writer() -> Writer {
         let from = "Harkara Rail <tickets@harkara.example>".parse();
-        Writer::new(from.unwrap()).unwrap()
+        Writer::new(from.unwrap())
     }
 
     fn event(kind: EventType) -> BookingEvent {
@@ -305,7 +327,7 @@ mod tests {
     fn no_event_adds_a_header_ends_a_part_or_becomes_markup() {
         for kind in EventType::ALL {
             let letter = writer().write(&hostile(kind)).unwrap();
-            assert!(!letter.html.contains("<b>") && letter.html.contains("&lt;b&gt;"));
+            assert!(!letter.html.contains("<b>") && letter.html.contains("&#60;b&#62;"));
             assert!(letter.html.contains("{{ t }}"));
             let message = message(&letter);
             let (headers, body) = message.split_once("\r\n\r\n").unwrap();

@@ -73,13 +73,11 @@ pub async fn greet(settings: &EmailSettings, timeout: Duration) -> Result<String
 /// # Errors
 /// [`Undeliverable`] if this channel can never tell this event.
 pub fn preview(event: &BookingEvent) -> Result<String, Undeliverable> {
-    let unwritten = |problem: String| Undeliverable {
-        stage: Stage::Render,
-        problem,
-    };
     let from = settings::MAIL_FROM
         .parse()
-        .map_err(|_unsaid| unwritten("the sender is no mailbox".to_owned()))?;
-    let writer = letter::Writer::new(from).map_err(|failure| unwritten(failure.line()))?;
-    Ok(writer.write(event)?.readable())
+        .map_err(|_unsaid| Undeliverable {
+            stage: Stage::Render,
+            problem: "the sender is no mailbox".to_owned(),
+        })?;
+    Ok(letter::Writer::new(from).write(event)?.readable())
 }

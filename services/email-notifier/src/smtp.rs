@@ -28,7 +28,7 @@ impl Smtp {
         clock: SharedClock,
     ) -> Result<Self, Failure> {
         Ok(Self {
-            writer: Writer::new(settings.mail_from.clone())?,
+            writer: Writer::new(settings.mail_from.clone()),
             relay: Relay::new(settings.smtp_url.clone(), timeout, concurrency)?,
             sender: settings.mail_from.email.clone(),
             clock,

@@ -4,16 +4,17 @@ use chrono::NaiveDate;
 use events::{
     BookingEvent, BookingStatus, CoachType, EventType, Gender, Known, Money, PaymentStatus, Quota,
 };
-use serde::Serialize;
 
 /// A text of the event is cut to this many characters: longer than any name, short enough for a mail of 90 KB.
 const TEXT_MAX: usize = 120;
 
 /// What the templates may show. Every value is one line.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) pnr: String,
     pub(crate) headline: &'static str,
+    /// The headline as a sentence.
+    pub(crate) news: &'static str,
     pub(crate) status: String,
     pub(crate) payment: String,
     pub(crate) user: String,
@@ -55,6 +56,7 @@ impl Ticket {
         Self {
             pnr: event.pnr_number.to_string(),
             headline: headline(event),
+            news: news(event),
             status: word(&event.booking_status, status),
             payment: word(&event.payment_status, payment),
             user: line(&event.user_name),
@@ -93,6 +95,17 @@ fn headline(event: &BookingEvent) -> &'static str {
             Some(BookingStatus::Rac) => "Booked, RAC",
             Some(BookingStatus::Waitlist) => "Booked, waitlisted",
             Some(BookingStatus::Cancelled | BookingStatus::Completed) | None => "Booked",
+        },
+    }
+}
+
+fn news(event: &BookingEvent) -> &'static str {
+    match event.event_type {
+        EventType::BookingCancelled => "Your booking is cancelled",
+        EventType::PaymentCompleted => "Payment received",
+        EventType::BookingConfirmed => match event.booking_status.word() {
+            Some(BookingStatus::Confirmed) => "Your ticket is confirmed",
+            _ => "Your booking is made",
         },
     }
 }
