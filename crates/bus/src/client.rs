@@ -1,6 +1,7 @@
 //! What every client of the broker is told.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::statistics::Statistics;
@@ -37,6 +38,9 @@ impl std::fmt::Debug for Properties {
     }
 }
 
+/// A consumer that found no broker for so long, a session's time, begins anew with `bootstrap.servers`.
+pub(crate) const LOST: Duration = Duration::from_secs(30);
+
 /// The part of the configuration that producers, consumers and admin clients share.
 pub(crate) fn config(
     settings: &KafkaSettings,
@@ -72,4 +76,34 @@ pub(crate) fn is_connected(statistics: &Statistics) -> bool {
         .brokers
         .values()
         .any(|broker| broker.state == "UP")
+}
+
+/// Whether the client knows no broker any more, by its own statistics: a broker that stops names none when it is asked, librdkafka takes its word, and never connects again.
+pub(crate) fn knows_none(statistics: &Statistics) -> bool {
+    let mut brokers = statistics.brokers.values();
+    !brokers.any(|broker| matches!(broker.source.as_str(), "configured" | "learned"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::statistics::Broker;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_only_its_own_queues_and_the_coordinator_s_name_knows_no_broker() {
+        let mut statistics = Statistics::default();
+        let mut know = |source: &str| {
+            let broker = Broker {
+                source: source.to_owned(),
+                ..Broker::default()
+            };
+            statistics.brokers.insert(source.to_owned(), broker);
+            knows_none(&statistics)
+        };
+        assert!(know("internal"));
+        assert!(know("logical"));
+        assert!(!know("configured"));
+        assert!(!know("learned"));
+    }
 }

@@ -1,7 +1,7 @@
 //! Reading records in batches.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
@@ -64,15 +64,21 @@ pub(crate) struct Shared {
     /// A commit was sent and nobody said what became of it.
     pub(crate) commit_unanswered: AtomicBool,
     pub(crate) open: AtomicBool,
-    connected: AtomicBool,
+    pub(crate) connected: AtomicBool,
+    /// The number of the client that reads.
+    current: AtomicU64,
     owned: Mutex<BTreeSet<Partition>>,
     lags: Mutex<Lags>,
     paused: Mutex<BTreeSet<Partition>>,
 }
 
-/// The client's end of it.
+/// A client's end of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Context(pub(crate) Arc<Shared>);
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    /// The client's number; what one says that is no longer the current one is not heard.
+    number: u64,
+}
 
 /// A member of a consumer group, polled on a thread of its own.
 #[derive(Debug)]
@@ -113,12 +119,13 @@ impl Consumer {
             ..Shared::default()
         });
         let config = config(settings, &subscription)?;
-        let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context(Arc::clone(&shared)))?;
+        let consumer = config.create_with_context(Context::next(&shared))?;
         let (batch_sender, batches) = async_mpsc::channel(1);
         let (control, orders) = mpsc::channel();
-        let context = Arc::clone(&shared);
-        let run = move || Poller::new(consumer, context, batch_sender, orders).run(&subscription);
+        let (client, context) = ((consumer, config.clone()), Arc::clone(&shared));
+        let run = move || {
+            Poller::new(client, context, subscription.topics, (batch_sender, orders)).run();
+        };
         let handle = std::thread::Builder::new()
             .name("kafka-consumer".to_owned())
             .spawn(run)
@@ -261,11 +268,27 @@ impl Shared {
     }
 }
 
+impl Context {
+    /// Of a client that is made now, and takes the place of the last one.
+    pub(crate) fn next(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            number: shared.current.fetch_add(1, Ordering::AcqRel) + 1,
+        }
+    }
+
+    fn current(&self) -> Option<&Shared> {
+        let current = self.shared.current.load(Ordering::Acquire);
+        (self.number == current).then_some(&self.shared)
+    }
+}
+
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
-        self.0
-            .connected
-            .store(client::is_connected(&statistics), Ordering::Release);
+        if let Some(shared) = self.current() {
+            let connected = client::is_connected(&statistics);
+            shared.connected.store(connected, Ordering::Release);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -275,22 +298,24 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Some(shared) = self.current() else { return };
         match rebalance {
             Rebalance::Assign(list) => {
-                self.0.connected.store(true, Ordering::Release);
+                shared.connected.store(true, Ordering::Release);
                 info!(partitions = list.count(), "partitions assigned");
             }
             Rebalance::Revoke(list) => info!(partitions = list.count(), "partitions revoked"),
             Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
         }
-        self.0.assignment_changed.store(true, Ordering::Release);
+        shared.assignment_changed.store(true, Ordering::Release);
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.0.commit_unanswered.store(false, Ordering::Release);
+        let Some(shared) = self.current() else { return };
+        shared.commit_unanswered.store(false, Ordering::Release);
         if let Err(error) = result {
             warn!(error = %error, "offsets not committed, will be tried again");
-            self.0.commit_failed.store(true, Ordering::Release);
+            shared.commit_failed.store(true, Ordering::Release);
         }
     }
 }

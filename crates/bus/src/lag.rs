@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::debug;
 
+use crate::client::LOST;
 use crate::consumer::Shared;
 
 /// How often it is measured.
@@ -27,6 +28,9 @@ pub(crate) type Partition = (String, i32);
 /// Unread records by partition.
 pub(crate) type Lags = BTreeMap<Partition, i64>;
 
+/// The group's offsets: none of a partition of which nothing was committed.
+type Commits = BTreeMap<Partition, Option<i64>>;
+
 /// A thread that measures until this is dropped.
 #[derive(Debug)]
 pub(crate) struct LagWatch {
@@ -36,13 +40,17 @@ pub(crate) struct LagWatch {
 impl LagWatch {
     pub(crate) fn start(mut config: ClientConfig, shared: Arc<Shared>) -> KafkaResult<Self> {
         config.set("statistics.interval.ms", "0");
-        let client: BaseConsumer = config.create()?;
+        let mut asker = Asker {
+            client: config.create()?,
+            config,
+            answered: Instant::now(),
+        };
         let (stop, stopped) = channel();
         let watch = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let (owned, known) = (shared.owned().clone(), shared.lags().clone());
-                *shared.lags() = measure(&client, &owned, &known);
-                listen(&client);
+                *shared.lags() = asker.measure(&owned, &known);
+                listen(&asker.client);
             }
         };
         Builder::new()
@@ -58,28 +66,47 @@ fn listen(client: &BaseConsumer) {
     while client.poll(Duration::ZERO).is_some() {}
 }
 
-/// What nobody answers for is as it was known.
-fn measure(client: &BaseConsumer, owned: &BTreeSet<Partition>, known: &Lags) -> Lags {
-    let committed = committed(client, owned).unwrap_or_else(|error| {
-        debug!(error = %error, "lag not measured");
-        BTreeMap::new()
-    });
-    let lag = |partition: &Partition| {
-        let committed = committed.get(partition);
-        let measured = committed.and_then(|offset| unread(client, partition, *offset));
-        let lag = measured.or_else(|| known.get(partition).copied())?;
-        Some((partition.clone(), lag))
-    };
-    owned.iter().filter_map(lag).collect()
+/// Who asks.
+struct Asker {
+    client: BaseConsumer,
+    config: ClientConfig,
+    answered: Instant,
+}
+
+impl Asker {
+    /// What nobody answers for is as it was known.
+    fn measure(&mut self, owned: &BTreeSet<Partition>, known: &Lags) -> Lags {
+        let committed = committed(&self.client, owned).inspect_err(|error| {
+            debug!(error = %error, "lag not measured");
+        });
+        if committed.is_ok() {
+            self.answered = Instant::now();
+        } else if self.answered.elapsed() > LOST {
+            self.begin_anew();
+        }
+        let committed = committed.unwrap_or_default();
+        let lag = |partition: &Partition| {
+            let committed = committed.get(partition);
+            let measured = committed.and_then(|offset| unread(&self.client, partition, *offset));
+            let lag = measured.or_else(|| known.get(partition).copied())?;
+            Some((partition.clone(), lag))
+        };
+        owned.iter().filter_map(lag).collect()
+    }
+
+    /// The brokers that the client knows may never come back.
+    fn begin_anew(&mut self) {
+        if let Ok(client) = self.config.create() {
+            self.client = client;
+            self.answered = Instant::now();
+        }
+    }
 }
 
 /// The group's offset of each partition that was told of: none where it has committed none.
-fn committed(
-    client: &BaseConsumer,
-    owned: &BTreeSet<Partition>,
-) -> KafkaResult<BTreeMap<Partition, Option<i64>>> {
+fn committed(client: &BaseConsumer, owned: &BTreeSet<Partition>) -> KafkaResult<Commits> {
     if owned.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Commits::new());
     }
     let mut wanted = TopicPartitionList::new();
     for (topic, partition) in owned {

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -14,7 +15,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
-use crate::consumer::{Context, Control, Shared, Subscription};
+use crate::client::LOST;
+use crate::consumer::{Context, Control, Shared};
 use crate::{Offsets, Record};
 
 /// Records in a batch, at which no more are gathered.
@@ -48,6 +50,8 @@ struct Queue {
 
 pub(crate) struct Poller {
     consumer: Arc<Client>,
+    config: ClientConfig,
+    topics: Vec<String>,
     shared: Arc<Shared>,
     batches: Sender<Vec<Record>>,
     orders: Receiver<Control>,
@@ -57,19 +61,20 @@ pub(crate) struct Poller {
     gathered_bytes: usize,
     done: Offsets,
     last_commit: Instant,
+    last_connected: Instant,
 }
 
 impl Poller {
     pub(crate) fn new(
-        mut consumer: Client,
+        (consumer, config): (Client, ClientConfig),
         shared: Arc<Shared>,
-        batches: Sender<Vec<Record>>,
-        orders: Receiver<Control>,
+        topics: Vec<String>,
+        (batches, orders): (Sender<Vec<Record>>, Receiver<Control>),
     ) -> Self {
-        let poller = thread::current();
-        consumer.set_nonempty_callback(move || poller.unpark());
         Self {
-            consumer: Arc::new(consumer),
+            consumer: woken_here(consumer),
+            config,
+            topics,
             shared,
             batches,
             orders,
@@ -79,13 +84,12 @@ impl Poller {
             gathered_bytes: 0,
             done: Offsets::default(),
             last_commit: Instant::now(),
+            last_connected: Instant::now(),
         }
     }
 
-    pub(crate) fn run(mut self, subscription: &Subscription) {
-        let topics: Vec<_> = subscription.topics.iter().map(String::as_str).collect();
-        if let Err(error) = self.consumer.subscribe(&topics) {
-            error!(error = %error, "could not subscribe");
+    pub(crate) fn run(mut self) {
+        if self.subscribe().is_err() {
             return;
         }
         while self.turn().is_ok() {}
@@ -95,10 +99,19 @@ impl Poller {
         self.queues.clear();
     }
 
+    fn subscribe(&self) -> Result<(), Ended> {
+        let topics: Vec<_> = self.topics.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&topics).map_err(|error| {
+            error!(error = %error, "could not subscribe");
+            Ended
+        })
+    }
+
     /// One round; an error ends the thread.
     fn turn(&mut self) -> Result<(), Ended> {
         self.obey()?;
         self.serve_events()?;
+        self.keep_in_touch()?;
         let before = self.gathered.len();
         if self.shared.open.load(Ordering::Acquire) {
             self.gather()?;
@@ -127,6 +140,29 @@ impl Poller {
             self.commit(CommitMode::Async);
         }
         Ok(())
+    }
+
+    /// A client that has been without brokers for a session's time begins anew with `bootstrap.servers`: its place in the group is lost, and those it knows may never come back.
+    fn keep_in_touch(&mut self) -> Result<(), Ended> {
+        if self.shared.connected.load(Ordering::Acquire) {
+            self.last_connected = Instant::now();
+        }
+        if self.last_connected.elapsed() < LOST {
+            return Ok(());
+        }
+        warn!("no broker was connected for 30 s, beginning anew with the bootstrap servers");
+        self.last_connected = Instant::now();
+        let context = Context::next(&self.shared);
+        let client = self.config.create_with_context(context).map_err(|error| {
+            error!(error = %error, "could not make another consumer");
+            Ended
+        })?;
+        let left = std::mem::replace(&mut self.consumer, woken_here(client));
+        let queues = std::mem::take(&mut self.queues);
+        self.split_queues();
+        // It closes as slowly as its requests give up.
+        thread::spawn(move || drop((queues, left)));
+        self.subscribe()
     }
 
     fn is_commit_due_again(&self) -> bool {
@@ -271,6 +307,11 @@ impl Poller {
         if list.count() == 0 {
             return;
         }
+        // A commit that nobody takes keeps the partitions from being given back, and so the next join, for a session's time.
+        if !self.shared.connected.load(Ordering::Acquire) {
+            self.shared.commit_failed.store(true, Ordering::Release);
+            return;
+        }
         self.shared.commit_unanswered.store(true, Ordering::Release);
         if let Err(error) = self.consumer.commit(&list, mode) {
             warn!(error = %error, "offsets not committed, will be tried again");
@@ -294,6 +335,13 @@ impl Poller {
             }
         }
     }
+}
+
+/// A client whose news wake this thread.
+fn woken_here(mut consumer: Client) -> Arc<Client> {
+    let poller = thread::current();
+    consumer.set_nonempty_callback(move || poller.unpark());
+    Arc::new(consumer)
 }
 
 /// The thread is to end.

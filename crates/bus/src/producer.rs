@@ -23,14 +23,25 @@ pub enum Patience {
     Within(Duration),
 }
 
-/// What librdkafka tells about the producer's connections.
+/// What librdkafka tells about a client's connections.
 #[derive(Clone, Debug, Default)]
-struct Link(Arc<AtomicBool>);
+struct Link(Arc<Connections>);
+
+#[derive(Debug, Default)]
+struct Connections {
+    connected: AtomicBool,
+    /// The client knows no broker any more, and will never connect again.
+    forgotten: AtomicBool,
+}
 
 impl ClientContext for Link {
     fn stats(&self, statistics: Statistics) {
-        self.0
-            .store(client::is_connected(&statistics), Ordering::Release);
+        let Connections {
+            connected,
+            forgotten,
+        } = &*self.0;
+        connected.store(client::is_connected(&statistics), Ordering::Release);
+        forgotten.store(client::knows_none(&statistics), Ordering::Release);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -42,14 +53,14 @@ impl ClientContext for Link {
 #[derive(Clone)]
 pub struct Producer {
     inner: Arc<RwLock<Generation>>,
-    link: Link,
     config: ClientConfig,
 }
 
-/// A client of librdkafka; one that failed for good is followed by another.
+/// A client of librdkafka; one that failed for good or forgot its brokers is followed by another.
 struct Generation {
     number: u64,
     client: FutureProducer<Link>,
+    link: Link,
 }
 
 /// Where a record was written.
@@ -152,24 +163,35 @@ impl Producer {
             .set("topic.metadata.propagation.max.ms", "1000")
             .set("statistics.interval.ms", "2000");
         let config = client::with_properties(config, settings);
-        let link = Link::default();
-        let client = config.create_with_context(link.clone())?;
-        let inner = Arc::new(RwLock::new(Generation { number: 0, client }));
+        let first = Generation::new(0, &config)?;
         Ok(Self {
-            inner,
-            link,
+            inner: Arc::new(RwLock::new(first)),
             config,
         })
     }
 
     /// Whether a broker was connected within the last 2 s.
     pub fn is_connected(&self) -> bool {
-        self.link.0.load(Ordering::Acquire)
+        let current = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        current.link.0.connected.load(Ordering::Acquire)
+    }
+
+    /// Lets a client that forgot every broker be followed by one that begins with `bootstrap.servers`.
+    ///
+    /// Whoever waits for acknowledgements calls it now and then: those of the client that is left never come, their records fail and are their keepers' to write again.
+    pub fn look_after(&self) {
+        let current = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let (number, forgotten) = (current.number, &current.link.0.forgotten);
+        let forgotten = forgotten.load(Ordering::Acquire);
+        drop(current);
+        if forgotten && let Err(error) = self.renewed(number, "it knows no broker any more") {
+            error!(error = %error, "could not make another producer");
+        }
     }
 
     /// Puts a record in the queue. Records of one key are written in the order of these calls.
     ///
-    /// A client that failed for good is replaced; its records in flight fail and are their keepers' to write again.
+    /// A client that failed for good or forgot its brokers is replaced; its records in flight fail and are their keepers' to write again.
     /// The future is the acknowledgement.
     ///
     /// # Errors
@@ -179,9 +201,12 @@ impl Producer {
         record: &NewRecord<'_>,
     ) -> Result<impl Future<Output = Result<Published, PublishError>> + Send + use<>, PublishError>
     {
+        self.look_after();
         let (number, client) = self.current();
         let report = match send(&client, record) {
-            Err(PublishError::Fatal(error)) => send(&self.renewed(number, &error)?, record)?,
+            Err(PublishError::Fatal(error)) => {
+                send(&self.renewed(number, &error.to_string())?, record)?
+            }
             sent => sent?,
         };
         Ok(async move {
@@ -202,19 +227,14 @@ impl Producer {
     }
 
     /// The client after the one of this number, made by whoever asks first.
-    fn renewed(
-        &self,
-        number: u64,
-        failure: &KafkaError,
-    ) -> Result<FutureProducer<Link>, PublishError> {
+    fn renewed(&self, number: u64, reason: &str) -> Result<FutureProducer<Link>, PublishError> {
         let mut current = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if current.number == number {
-            error!(error = %failure, "the producer failed for good and is replaced");
-            let client = self.config.create_with_context(self.link.clone());
-            *current = Generation {
-                number: number + 1,
-                client: client.map_err(PublishError::Refused)?,
-            };
+            error!(reason, "the producer is of no more use and is replaced");
+            let next = Generation::new(number + 1, &self.config).map_err(PublishError::Refused)?;
+            let left = std::mem::replace(&mut *current, next);
+            // It ends when its thread did, and then its records fail.
+            std::thread::spawn(move || drop(left));
         }
         Ok(current.client.clone())
     }
@@ -234,6 +254,18 @@ impl Producer {
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::warn!("records were still unacknowledged when the producer closed");
         }
+    }
+}
+
+impl Generation {
+    fn new(number: u64, config: &ClientConfig) -> Result<Self, KafkaError> {
+        let link = Link::default();
+        let client = config.create_with_context(link.clone())?;
+        Ok(Self {
+            number,
+            client,
+            link,
+        })
     }
 }
 

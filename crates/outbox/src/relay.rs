@@ -258,6 +258,7 @@ impl Relay {
 
     /// Once a second: keeps what is ours, looks for what was abandoned, measures.
     async fn keep_up(&mut self) {
+        self.producer.look_after();
         self.let_go_of_refused().await;
         self.let_go_of_forgotten().await;
         if self.shared.is_active() || !self.unmarked.lock().is_empty() {

@@ -283,3 +283,35 @@ async fn a_scan_reads_what_is_there_and_ends() {
         assert!((0..3).all(in_order));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_whose_brokers_stay_away_begins_anew_with_the_bootstrap_servers() {
+    let (first, settings) = broker(&["t"]);
+    let (second, others) = broker(&["t"]);
+    for (settings, value) in [(&settings, "first"), (&others, "second")] {
+        let producer = Producer::new(settings, "test", Patience::Endless).unwrap();
+        publish(&producer, "key", value).await;
+    }
+    second.go_down().unwrap();
+    let both = KafkaSettings {
+        kafka_bootstrap_servers: format!(
+            "{},{}",
+            settings.kafka_bootstrap_servers, others.kafka_bootstrap_servers
+        ),
+        ..settings
+    };
+    let mut consumer = consumer(&both);
+    assert_eq!(
+        read(&mut consumer, 1).await[0].value.as_deref(),
+        Some(&b"first"[..])
+    );
+    first.go_down().unwrap();
+    second.come_up().unwrap();
+    // It is without a broker for 30 s before it does.
+    let batch = tokio::time::timeout(2 * LIMIT, consumer.next()).await;
+    assert_eq!(
+        batch.unwrap().unwrap()[0].value.as_deref(),
+        Some(&b"second"[..])
+    );
+    consumer.close().await;
+}
