@@ -38,8 +38,11 @@ impl std::fmt::Debug for Properties {
     }
 }
 
-/// A consumer that found no broker for so long, a session's time, begins anew with `bootstrap.servers`.
-pub(crate) const LOST: Duration = Duration::from_secs(30);
+/// How much longer than a session a consumer is without brokers before it begins anew with `bootstrap.servers`.
+const BEYOND_SESSION: Duration = Duration::from_secs(5);
+
+/// How long a producer is without brokers before it does: its records lose their order by it.
+pub(crate) const GIVEN_UP: Duration = Duration::from_mins(5);
 
 /// The part of the configuration that producers, consumers and admin clients share.
 pub(crate) fn config(
@@ -55,6 +58,7 @@ pub(crate) fn config(
         .set("client.id", client_id)
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "2000")
+        .set("socket.connection.setup.timeout.ms", "10000")
         // Otherwise a client forgets its brokers when all are away, and when they are back some partitions are read no more.
         .set("metadata.recovery.strategy", "none")
         .set("allow.auto.create.topics", "false")
@@ -68,6 +72,13 @@ pub(crate) fn with_properties(mut config: ClientConfig, settings: &KafkaSettings
         config.set(name, value);
     }
     config
+}
+
+/// When the consumers of this configuration begin anew: their place in the group is lost by then.
+pub(crate) fn lost_after(config: &ClientConfig) -> Duration {
+    let session = config.get("session.timeout.ms");
+    let millis = session.and_then(|millis| millis.parse().ok());
+    BEYOND_SESSION + Duration::from_millis(millis.unwrap_or_default())
 }
 
 /// Whether a broker is connected, by the client's own statistics.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::sync::mpsc as async_mpsc;
@@ -119,7 +119,7 @@ impl Consumer {
             ..Shared::default()
         });
         let config = config(settings, &subscription)?;
-        let consumer = config.create_with_context(Context::next(&shared))?;
+        let consumer = Context::follow(&shared, &config)?;
         let (batch_sender, batches) = async_mpsc::channel(1);
         let (control, orders) = mpsc::channel();
         let (client, context) = ((consumer, config.clone()), Arc::clone(&shared));
@@ -248,9 +248,11 @@ fn config(
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
         // A topic or partition that is new is read after this.
-        .set("topic.metadata.refresh.interval.ms", "5000")
-        .set("statistics.interval.ms", "5000");
-    Ok(client::with_properties(config, settings))
+        .set("topic.metadata.refresh.interval.ms", "5000");
+    let mut config = client::with_properties(config, settings);
+    // Whether brokers are there is known by them.
+    config.set("statistics.interval.ms", "5000");
+    Ok(config)
 }
 
 impl Shared {
@@ -269,12 +271,18 @@ impl Shared {
 }
 
 impl Context {
-    /// Of a client that is made now, and takes the place of the last one.
-    pub(crate) fn next(shared: &Arc<Shared>) -> Self {
-        Self {
+    /// A client that takes the place of the last one.
+    pub(crate) fn follow(
+        shared: &Arc<Shared>,
+        config: &ClientConfig,
+    ) -> KafkaResult<BaseConsumer<Self>> {
+        let number = shared.current.load(Ordering::Acquire) + 1;
+        let client = config.create_with_context(Self {
             shared: Arc::clone(shared),
-            number: shared.current.fetch_add(1, Ordering::AcqRel) + 1,
-        }
+            number,
+        })?;
+        shared.current.store(number, Ordering::Release);
+        Ok(client)
     }
 
     fn current(&self) -> Option<&Shared> {
@@ -293,6 +301,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         warn!(error = %error, reason, "kafka client");
+        let away = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if let Some(shared) = self.current().filter(|_| away) {
+            shared.connected.store(false, Ordering::Release);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::debug;
 
-use crate::client::LOST;
+use crate::client::lost_after;
 use crate::consumer::Shared;
 
 /// How often it is measured.
@@ -79,9 +79,9 @@ impl Asker {
         let committed = committed(&self.client, owned).inspect_err(|error| {
             debug!(error = %error, "lag not measured");
         });
-        if committed.is_ok() {
+        if committed.is_ok() && !owned.is_empty() {
             self.answered = Instant::now();
-        } else if self.answered.elapsed() > LOST {
+        } else if committed.is_err() && self.answered.elapsed() > lost_after(&self.config) {
             self.begin_anew();
         }
         let committed = committed.unwrap_or_default();

@@ -35,11 +35,13 @@ impl Offsets {
         self.0.clear();
     }
 
-    /// The part that `owned` holds, as librdkafka wants it.
-    pub(crate) fn owned_by(&self, owned: &TopicPartitionList) -> TopicPartitionList {
+    /// The part of what a client has read itself, as librdkafka wants it: what another one read may be of another cluster.
+    pub(crate) fn read_by(&self, position: &TopicPartitionList) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for ((topic, partition), next) in &self.0 {
-            if owned.find_partition(topic, *partition).is_some() {
+            let read = position.find_partition(topic, *partition);
+            let read = read.and_then(|read| read.offset().to_raw());
+            if read.is_some_and(|read| *next <= read) {
                 let added = list.add_partition_offset(topic, *partition, Offset::Offset(*next));
                 debug_assert!(added.is_ok(), "offsets are not negative");
             }
@@ -72,17 +74,24 @@ mod tests {
     }
 
     #[test]
-    fn only_owned_partitions_are_committed() {
+    fn only_what_was_read_of_owned_partitions_is_committed() {
         let mut offsets = Offsets::default();
-        offsets.past(&record(0, 7));
-        offsets.past(&record(1, 9));
-        let mut owned = TopicPartitionList::new();
-        owned.add_partition("t", 1);
-        let list = offsets.owned_by(&owned);
+        for (partition, offset) in [(0, 7), (1, 9), (2, 9), (3, 9)] {
+            offsets.past(&record(partition, offset));
+        }
+        let mut position = TopicPartitionList::new();
+        for (partition, offset) in [(1, 10), (2, 9), (4, 10)] {
+            let offset = Offset::Offset(offset);
+            position
+                .add_partition_offset("t", partition, offset)
+                .unwrap();
+        }
+        position
+            .add_partition_offset("t", 3, Offset::Invalid)
+            .unwrap();
+        let list = offsets.read_by(&position);
         assert_eq!(list.count(), 1);
-        assert_eq!(
-            list.find_partition("t", 1).unwrap().offset(),
-            Offset::Offset(10)
-        );
+        let one = list.find_partition("t", 1).unwrap();
+        assert_eq!(one.offset(), Offset::Offset(10));
     }
 }

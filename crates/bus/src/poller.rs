@@ -7,15 +7,15 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
-use crate::client::LOST;
+use crate::client::lost_after;
 use crate::consumer::{Context, Control, Shared};
 use crate::{Offsets, Record};
 
@@ -62,6 +62,7 @@ pub(crate) struct Poller {
     done: Offsets,
     last_commit: Instant,
     last_connected: Instant,
+    lost_after: Duration,
 }
 
 impl Poller {
@@ -72,6 +73,7 @@ impl Poller {
         (batches, orders): (Sender<Vec<Record>>, Receiver<Control>),
     ) -> Self {
         Self {
+            lost_after: lost_after(&config),
             consumer: woken_here(consumer),
             config,
             topics,
@@ -93,7 +95,7 @@ impl Poller {
             return;
         }
         while self.turn().is_ok() {}
-        self.commit(CommitMode::Async);
+        self.commit();
         self.settle_last_commit();
         // The client must end last, and here.
         self.queues.clear();
@@ -137,7 +139,7 @@ impl Poller {
             }
         }
         if told || self.is_commit_due_again() {
-            self.commit(CommitMode::Async);
+            self.commit_if_connected();
         }
         Ok(())
     }
@@ -147,18 +149,29 @@ impl Poller {
         if self.shared.connected.load(Ordering::Acquire) {
             self.last_connected = Instant::now();
         }
-        if self.last_connected.elapsed() < LOST {
+        let waited = self.last_connected.elapsed();
+        if waited < self.lost_after {
             return Ok(());
         }
-        warn!("no broker was connected for 30 s, beginning anew with the bootstrap servers");
         self.last_connected = Instant::now();
-        let context = Context::next(&self.shared);
-        let client = self.config.create_with_context(context).map_err(|error| {
-            error!(error = %error, "could not make another consumer");
-            Ended
-        })?;
+        let seconds = waited.as_secs();
+        match Context::follow(&self.shared, &self.config) {
+            Ok(client) => {
+                warn!(seconds, "no broker was connected, beginning anew");
+                self.replace(client)
+            }
+            Err(error) => {
+                warn!(seconds, error = %error, "no broker was connected, and no other client can be made");
+                Ok(())
+            }
+        }
+    }
+
+    fn replace(&mut self, client: Client) -> Result<(), Ended> {
         let left = std::mem::replace(&mut self.consumer, woken_here(client));
         let queues = std::mem::take(&mut self.queues);
+        self.gathered.clear();
+        self.gathered_bytes = 0;
         self.split_queues();
         // It closes as slowly as its requests give up.
         thread::spawn(move || drop((queues, left)));
@@ -298,33 +311,40 @@ impl Poller {
         }
     }
 
+    /// A commit that nobody takes keeps the partitions from being given back, and so the next join, for a session's time.
+    fn commit_if_connected(&mut self) {
+        if self.shared.connected.load(Ordering::Acquire) {
+            self.commit();
+        } else {
+            self.last_commit = Instant::now();
+            self.shared.commit_failed.store(true, Ordering::Release);
+        }
+    }
+
     /// The broker does not check who owns a partition, so we do.
-    fn commit(&mut self, mode: CommitMode) {
-        let owned = self.consumer.assignment().unwrap_or_default();
-        let list = self.done.owned_by(&owned);
+    fn commit(&mut self) {
+        let list = self.read_and_done();
         self.last_commit = Instant::now();
         self.shared.commit_failed.store(false, Ordering::Release);
         if list.count() == 0 {
             return;
         }
-        // A commit that nobody takes keeps the partitions from being given back, and so the next join, for a session's time.
-        if !self.shared.connected.load(Ordering::Acquire) {
-            self.shared.commit_failed.store(true, Ordering::Release);
-            return;
-        }
         self.shared.commit_unanswered.store(true, Ordering::Release);
-        if let Err(error) = self.consumer.commit(&list, mode) {
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
             warn!(error = %error, "offsets not committed, will be tried again");
             self.shared.commit_failed.store(true, Ordering::Release);
         }
     }
 
+    fn read_and_done(&self) -> TopicPartitionList {
+        let position = self.consumer.position();
+        self.done.read_by(&position.unwrap_or_default())
+    }
+
     /// The answer to the last commit arrives by polling.
     fn settle_last_commit(&self) {
         let deadline = Instant::now() + LAST_COMMIT;
-        let wanted = self
-            .done
-            .owned_by(&self.consumer.assignment().unwrap_or_default());
+        let wanted = self.read_and_done();
         while wanted.count() > 0 && Instant::now() < deadline {
             let _event_or_record_read_again_later = self.consumer.poll(Duration::from_millis(20));
             let committed = self

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -12,6 +12,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer a
 use rdkafka::statistics::Statistics;
 use tracing::{debug, error};
 
+use crate::client::GIVEN_UP;
 use crate::{KafkaSettings, NewRecord, client};
 
 /// How long a record may wait for its acknowledgement.
@@ -30,18 +31,25 @@ struct Link(Arc<Connections>);
 #[derive(Debug, Default)]
 struct Connections {
     connected: AtomicBool,
-    /// The client knows no broker any more, and will never connect again.
-    forgotten: AtomicBool,
+    /// When no broker was connected any more.
+    since: Mutex<Option<Instant>>,
+    /// The client has lost the cluster, and may never find it again.
+    lost: AtomicBool,
 }
 
 impl ClientContext for Link {
     fn stats(&self, statistics: Statistics) {
-        let Connections {
-            connected,
-            forgotten,
-        } = &*self.0;
-        connected.store(client::is_connected(&statistics), Ordering::Release);
-        forgotten.store(client::knows_none(&statistics), Ordering::Release);
+        let connected = client::is_connected(&statistics);
+        self.0.connected.store(connected, Ordering::Release);
+        let mut since = self.0.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = if connected {
+            *since = None;
+            Duration::ZERO
+        } else {
+            since.get_or_insert_with(Instant::now).elapsed()
+        };
+        let lost = client::knows_none(&statistics) || waited > GIVEN_UP;
+        self.0.lost.store(lost, Ordering::Release);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -56,7 +64,7 @@ pub struct Producer {
     config: ClientConfig,
 }
 
-/// A client of librdkafka; one that failed for good or forgot its brokers is followed by another.
+/// A client of librdkafka; one that failed for good or lost the cluster is followed by another.
 struct Generation {
     number: u64,
     client: FutureProducer<Link>,
@@ -160,9 +168,10 @@ impl Producer {
             // A dead letter is its source, which the broker took, and some headers more.
             .set("message.max.bytes", "10000000")
             .set("retry.backoff.ms", "50")
-            .set("topic.metadata.propagation.max.ms", "1000")
-            .set("statistics.interval.ms", "2000");
-        let config = client::with_properties(config, settings);
+            .set("topic.metadata.propagation.max.ms", "1000");
+        let mut config = client::with_properties(config, settings);
+        // Whether brokers are there is known by them.
+        config.set("statistics.interval.ms", "2000");
         let first = Generation::new(0, &config)?;
         Ok(Self {
             inner: Arc::new(RwLock::new(first)),
@@ -176,22 +185,22 @@ impl Producer {
         current.link.0.connected.load(Ordering::Acquire)
     }
 
-    /// Lets a client that forgot every broker be followed by one that begins with `bootstrap.servers`.
+    /// Lets a client that lost the cluster be followed by one that begins with `bootstrap.servers`.
     ///
     /// Whoever waits for acknowledgements calls it now and then: those of the client that is left never come, their records fail and are their keepers' to write again.
     pub fn look_after(&self) {
         let current = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let (number, forgotten) = (current.number, &current.link.0.forgotten);
-        let forgotten = forgotten.load(Ordering::Acquire);
+        let number = current.number;
+        let lost = current.link.0.lost.load(Ordering::Acquire);
         drop(current);
-        if forgotten && let Err(error) = self.renewed(number, "it knows no broker any more") {
+        if lost && let Err(error) = self.renewed(number, "it lost the brokers") {
             error!(error = %error, "could not make another producer");
         }
     }
 
     /// Puts a record in the queue. Records of one key are written in the order of these calls.
     ///
-    /// A client that failed for good or forgot its brokers is replaced; its records in flight fail and are their keepers' to write again.
+    /// A client that failed for good or lost the cluster is replaced; its records in flight fail and are their keepers' to write again.
     /// The future is the acknowledgement.
     ///
     /// # Errors
@@ -205,6 +214,7 @@ impl Producer {
         let (number, client) = self.current();
         let report = match send(&client, record) {
             Err(PublishError::Fatal(error)) => {
+                drop(client);
                 send(&self.renewed(number, &error.to_string())?, record)?
             }
             sent => sent?,
@@ -232,6 +242,8 @@ impl Producer {
         if current.number == number {
             error!(reason, "the producer is of no more use and is replaced");
             let next = Generation::new(number + 1, &self.config).map_err(PublishError::Refused)?;
+            let connected = current.link.0.connected.load(Ordering::Acquire);
+            next.link.0.connected.store(connected, Ordering::Release);
             let left = std::mem::replace(&mut *current, next);
             // It ends when its thread did, and then its records fail.
             std::thread::spawn(move || drop(left));
