@@ -79,7 +79,7 @@ pub(crate) struct Problem {
 /// What is wrong with one field of the body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
-    /// The field, a JSON Pointer (RFC 6901).
+    /// The field, a JSON Pointer (RFC 6901); empty for the whole body.
     #[schema(example = "/passengerAge")]
     pub(crate) pointer: String,
     /// What it must be.
@@ -132,6 +132,18 @@ impl Problem {
             kind: Kind::InvalidBody,
             detail: format!("{} {fields} at fault", errors.len()),
             errors,
+        }
+    }
+
+    pub(crate) fn key_reused() -> Self {
+        let detail = "this Idempotency-Key was used with another body";
+        let whole_body = FieldError {
+            pointer: String::new(),
+            detail: "must be the body of the first request with this key".to_owned(),
+        };
+        Self {
+            errors: vec![whole_body],
+            ..Self::new(Kind::IdempotencyKeyReused, detail)
         }
     }
 

@@ -10,7 +10,7 @@ use database::Error;
 use serde::Serialize;
 use tracing::error;
 
-use crate::answer::{Answer, BookingOut, BookingPage, Kind, Problem};
+use crate::answer::{Answer, BookingOut, BookingPage, Problem};
 use crate::booking::{Booking, Command};
 use crate::http::Api;
 use crate::http::booking_in::{BookingIn, CancellationIn, PaymentIn};
@@ -148,10 +148,7 @@ fn respond(reply: Reply) -> Result<Response, Problem> {
             response.headers_mut().insert(IDEMPOTENT_REPLAYED, replayed);
             Ok(response)
         }
-        Reply::KeyReused => Err(Problem::new(
-            Kind::IdempotencyKeyReused,
-            "this Idempotency-Key was used with another body",
-        )),
+        Reply::KeyReused => Err(Problem::key_reused()),
         Reply::Unavailable => Err(Problem::unavailable()),
     }
 }

@@ -106,6 +106,7 @@ impl Answer {
         for name in ["title", "detail", "instance"] {
             assert!(problem[name].is_string(), "{problem}");
         }
+        assert_eq!(problem["errors"].is_array(), status == 422, "{problem}");
         answer
     }
 }
