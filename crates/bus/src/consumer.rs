@@ -75,7 +75,7 @@ pub(crate) struct Shared {
 /// A client's end of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     /// The client's number; what one says that is no longer the current one is not heard.
     number: u64,
 }

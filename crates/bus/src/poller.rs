@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread;
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -174,7 +174,7 @@ impl Poller {
         self.gathered_bytes = 0;
         self.split_queues();
         // It closes as slowly as its requests give up.
-        thread::spawn(move || drop((queues, left)));
+        let _ends_by_itself = Builder::new().spawn(move || drop((queues, left)));
         self.subscribe()
     }
 

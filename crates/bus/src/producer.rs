@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -246,7 +247,7 @@ impl Producer {
             next.link.0.connected.store(connected, Ordering::Release);
             let left = std::mem::replace(&mut *current, next);
             // It ends when its thread did, and then its records fail.
-            std::thread::spawn(move || drop(left));
+            let _ends_by_itself = Builder::new().spawn(move || drop(left));
         }
         Ok(current.client.clone())
     }
@@ -310,5 +311,47 @@ fn refusal(error: KafkaError) -> PublishError {
         Some(RDKafkaErrorCode::Fatal) => PublishError::Fatal(error),
         Some(RDKafkaErrorCode::UnknownPartition) => PublishError::NoSuchPartition,
         Some(_) | None => PublishError::Refused(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InProcessBroker;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    const RECORD: NewRecord<'_> = NewRecord {
+        topic: "t",
+        partition: None,
+        key: None,
+        value: Some(b"value"),
+        headers: &[],
+    };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_producer_that_lost_the_brokers_gives_its_records_back_and_writes_through_another() {
+        let broker = InProcessBroker::start().unwrap();
+        broker.create_topic("t", 1).unwrap();
+        let producer = Producer::new(&broker.settings(1), "test", Patience::Endless).unwrap();
+        producer.publish(&RECORD).await.unwrap();
+        broker.go_down().unwrap();
+        let in_flight = producer.enqueue(&RECORD).unwrap();
+        let lost = |producer: &Producer| {
+            let generation = producer.inner.read().unwrap();
+            generation.link.0.lost.store(true, Ordering::Release);
+            generation.number
+        };
+        assert_eq!(lost(&producer), 0);
+        producer.look_after();
+        assert_eq!(producer.current().0, 1);
+        let given_back = tokio::time::timeout(LIMIT, in_flight).await.unwrap();
+        assert!(
+            matches!(given_back, Err(PublishError::Refused(_))),
+            "{given_back:?}"
+        );
+        broker.come_up().unwrap();
+        let written = tokio::time::timeout(LIMIT, producer.publish(&RECORD)).await;
+        written.unwrap().unwrap();
     }
 }
