@@ -199,7 +199,9 @@ impl Letter {
 /// Quoted-printable always: lines stay short, eight bits stay away, and no line of an event is a boundary.
 fn part(kind: ContentType, text: &str) -> SinglePart {
     let encoding = ContentTransferEncoding::QuotedPrintable;
-    let body = Body::new_with_encoding(text.to_owned(), encoding);
+    // Of a `String` lettre ends each line itself, and moves all that follows it each time.
+    let lines = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    let body = Body::new_with_encoding(lines.into_bytes(), encoding);
     let body = body.unwrap_or_else(Body::new);
     SinglePart::builder().header(kind).body(body)
 }
