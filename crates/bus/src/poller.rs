@@ -31,6 +31,9 @@ const NAP: Duration = Duration::from_millis(50);
 /// Looks at the main queue that find nothing, after which it counts as empty.
 const EMPTY_LOOKS: u32 = 4;
 
+/// How far commits are apart: each is a write of its own at the broker, and what was not committed at a crash is known to whoever reads it again.
+const COMMIT_PACE: Duration = Duration::from_millis(100);
+
 /// How often a failed commit is tried again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 
@@ -60,6 +63,8 @@ pub(crate) struct Poller {
     gathered: Vec<Record>,
     gathered_bytes: usize,
     done: Offsets,
+    /// More was done than is committed.
+    uncommitted: bool,
     last_commit: Instant,
     last_connected: Instant,
     lost_after: Duration,
@@ -85,6 +90,7 @@ impl Poller {
             gathered: Vec::new(),
             gathered_bytes: 0,
             done: Offsets::default(),
+            uncommitted: false,
             last_commit: Instant::now(),
             last_connected: Instant::now(),
         }
@@ -127,18 +133,18 @@ impl Poller {
 
     /// Takes what the user of the consumer said.
     fn obey(&mut self) -> Result<(), Ended> {
-        let mut told = false;
         loop {
             match self.orders.try_recv() {
                 Ok(Control::Commit(offsets)) => {
                     self.done.merge(offsets);
-                    told = true;
+                    self.uncommitted = true;
                 }
                 Ok(Control::Close) | Err(TryRecvError::Disconnected) => return Err(Ended),
                 Err(TryRecvError::Empty) => break,
             }
         }
-        if told || self.is_commit_due_again() {
+        let due = self.uncommitted && self.last_commit.elapsed() >= COMMIT_PACE;
+        if due || self.is_commit_due_again() {
             self.commit_if_connected();
         }
         Ok(())
@@ -324,6 +330,7 @@ impl Poller {
     /// The broker does not check who owns a partition, so we do.
     fn commit(&mut self) {
         let list = self.read_and_done();
+        self.uncommitted = false;
         self.last_commit = Instant::now();
         self.shared.commit_failed.store(false, Ordering::Release);
         if list.count() == 0 {

@@ -30,8 +30,10 @@ pub(crate) struct Workload {
     changed: Notify,
     /// Rows came, or were freed, since the dispatcher looked.
     news: AtomicBool,
-    /// Rows that are due wait for slots or for the first provider's limit, so nothing may go before them; or nothing more is to be sent at all.
+    /// Rows that are due wait for slots or for the first provider's limit, so nothing may go before them.
     behind: AtomicBool,
+    /// Nothing more is to be sent.
+    ended: AtomicBool,
     unfinished: AtomicI64,
     /// How often rows came that no worker has in hand.
     arrivals: AtomicU64,
@@ -112,6 +114,15 @@ enum Next {
     WhenDue,
 }
 
+/// What outcomes may claim for the slots that they had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Rows that they kept waiting.
+    Next,
+    /// Whatever is due, oldest first.
+    Due,
+}
+
 /// The leave of a provider's gate to send.
 pub(crate) struct Grant {
     gate: Arc<Gate>,
@@ -170,7 +181,7 @@ impl<C: Channel> Dispatcher<C> {
                 () = shutdown.cancelled() => {}
             }
         }
-        self.workload.behind.store(true, Ordering::Release);
+        self.workload.ended.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -281,17 +292,28 @@ impl<C: Channel> Dispatcher<C> {
         Some((self.leave(gate, slots.num_permits())?, slots))
     }
 
-    /// Leave for what these outcomes keep waiting, if anything waits.
-    pub(crate) fn leave_for_next(&self, outcomes: usize) -> Option<Grant> {
-        let gate = self.open_gate().filter(|_| self.waiting() > 0)?;
-        self.leave(gate, outcomes)
+    /// Leave for as many rows as there are outcomes: what they keep waiting, or, while more is due than there are slots, the oldest of that.
+    pub(crate) fn leave_for_more(&self, outcomes: usize) -> Option<(Wanted, Grant)> {
+        let gate = self.closed_gate().filter(|_| self.waiting() > 0)?;
+        let wanted = if self.workload.behind.load(Ordering::Acquire) {
+            Wanted::Due
+        } else {
+            Wanted::Next
+        };
+        Some((wanted, self.leave(gate, outcomes)?))
     }
 
-    /// The first provider's, if all is well with it and no row that is due waits for it or for a slot.
+    /// The first provider's, if no row that is due waits for it or for a slot.
     fn open_gate(&self) -> Option<&Arc<Gate>> {
+        let behind = self.workload.behind.load(Ordering::Acquire);
+        self.closed_gate().filter(|_| !behind)
+    }
+
+    /// The first provider's, if all is well with it.
+    fn closed_gate(&self) -> Option<&Arc<Gate>> {
+        let ended = self.workload.ended.load(Ordering::Acquire);
         let gate = self.gates.iter().next()?;
-        let free = gate.is_closed() && !self.workload.behind.load(Ordering::Acquire);
-        free.then_some(gate)
+        (!ended && gate.is_closed()).then_some(gate)
     }
 
     fn leave(&self, gate: &Arc<Gate>, wanted: usize) -> Option<Grant> {

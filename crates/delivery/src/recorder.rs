@@ -5,16 +5,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chassis::Failure;
-use database::{Database, Error};
+use database::{Database, Error, WriteTransaction};
 use events::NotificationStatus;
-use inbox::{Certainty, Claimed, Inbox, Outcome, Settled, State};
+use inbox::{Certainty, Choice, Claimed, Idle, Inbox, Outcome, Settled, State};
 use outbox::{Outbox, OutboxRow};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 use tracing::warn;
 
 use crate::channel::Channel;
-use crate::dispatcher::{Dispatcher, Workload};
+use crate::dispatcher::{Dispatcher, Wanted, Workload};
 use crate::statuses;
 
 /// How long a database that failed is left alone.
@@ -84,11 +84,10 @@ impl Batch {
     }
 }
 
-/// What the transaction of an outcome claims.
+/// Whether the transaction of an outcome claims.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Claim {
-    /// What the outcomes kept waiting.
-    Next,
+    More,
     Nothing,
 }
 
@@ -113,7 +112,7 @@ impl<C: Channel> Recorder<C> {
     }
 
     async fn write(&self, batch: &mut Batch) {
-        let mut claim = Claim::Next;
+        let mut claim = Claim::More;
         let counted = loop {
             match self.try_write(batch, claim).await {
                 Ok(counted) => break counted,
@@ -129,12 +128,12 @@ impl<C: Channel> Recorder<C> {
         }
     }
 
-    /// An outcome and its status are one transaction, and in it the row that it kept waiting is claimed for the same slot. Says how many outcomes counted.
+    /// An outcome and its status are one transaction, and in it rows are claimed for the same slots. Says how many outcomes counted.
     async fn try_write(&self, batch: &mut Batch, claim: Claim) -> Result<usize, Error> {
         let dispatcher = self.dispatcher.upgrade();
-        let dispatcher = dispatcher.filter(|_| claim == Claim::Next);
+        let dispatcher = dispatcher.filter(|_| claim == Claim::More);
         let leave = dispatcher.as_ref();
-        let leave = leave.and_then(|one| one.leave_for_next(batch.settled.len()));
+        let leave = leave.and_then(|one| one.leave_for_more(batch.settled.len()));
         let mut transaction = match &leave {
             // Before any row is locked, as everywhere.
             Some(_) => self.inbox.begin_claiming().await?,
@@ -143,11 +142,11 @@ impl<C: Channel> Recorder<C> {
         let counted = self.inbox.settle(&mut transaction, &batch.settled).await?;
         let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
         let claimed = match &leave {
-            Some(leave) if !next.is_empty() => {
-                let claim = self.inbox.claim_next(&mut transaction, &next, leave.idle());
-                claim.await?
+            Some((wanted, leave)) => {
+                let idle = leave.idle();
+                self.claim(&mut transaction, (*wanted, &next), idle).await?
             }
-            _ => Vec::new(),
+            None => Vec::new(),
         };
         let counted: BTreeSet<_> = counted.into_iter().map(|one| one.seq).collect();
         let told = batch.told.iter().filter(|(seq, ..)| counted.contains(seq));
@@ -168,9 +167,22 @@ impl<C: Channel> Recorder<C> {
         }
         let slots = batch.slots.as_mut();
         let slots = slots.and_then(|slots| slots.split(claimed.len()));
-        if let (Some(dispatcher), Some(leave), Some(slots)) = (dispatcher, leave, slots) {
+        if let (Some(dispatcher), Some((_, leave)), Some(slots)) = (dispatcher, leave, slots) {
             dispatcher.start(claimed, leave, slots);
         }
         Ok(told)
+    }
+
+    async fn claim(
+        &self,
+        transaction: &mut WriteTransaction,
+        (wanted, next): (Wanted, &[i64]),
+        idle: Idle<'_>,
+    ) -> Result<Vec<Claimed>, Error> {
+        match wanted {
+            Wanted::Due => self.inbox.claim_due(transaction, Choice::Any, idle).await,
+            Wanted::Next if next.is_empty() => Ok(Vec::new()),
+            Wanted::Next => self.inbox.claim_next(transaction, next, idle).await,
+        }
     }
 }

@@ -12,17 +12,8 @@ use crate::row::Claimed;
 use crate::sql::timed;
 use crate::store::{Idle, Inbox, span_micros};
 
-macro_rules! take_turn {
-    () => {
-        "select pg_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim'))"
-    };
-}
-
-/// Takes its turn to claim.
-const TURN: &str = take_turn!();
-
-/// The same, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
-const CLAIM: &str = concat!(take_turn!(), ", set_config('enable_sort', 'off', true)");
+/// Takes its turn to claim, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
+const TURN: &str = "select pg_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim')), set_config('enable_sort', 'off', true)";
 
 /// Claims for provider `$2` and `$3` microseconds at most `$4` of the rows that the condition names, oldest first: of each PNR the first unfinished one, and none while another is in flight.
 macro_rules! claiming {
@@ -79,8 +70,41 @@ impl Inbox {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Claimed>, Error> {
+        let idle = Idle {
+            provider,
+            workers: limit,
+            lease,
+        };
+        let mut transaction = self.begin_claiming().await?;
+        let claimed = self.claim_due(&mut transaction, choice, idle).await?;
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Begins a transaction in which no other process claims: for [`Inbox::claim_due`] and [`Inbox::claim_next`], and for [`Inbox::store`] with idle workers.
+    ///
+    /// The turn is taken before any row is locked, so that two cannot wait for each other. `SQLite` has one writer anyway.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn begin_claiming(&self) -> Result<WriteTransaction, Error> {
         let mut transaction = self.database.begin().await?;
-        self.begin_claim(&mut transaction, CLAIM).await?;
+        if self.database.dialect() == Dialect::Postgres {
+            sqlx::query(TURN).execute(&mut transaction).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// [`Inbox::claim`] in a transaction of [`Inbox::begin_claiming`].
+    ///
+    /// # Errors
+    /// Whatever the database says; the transaction is then to be dropped.
+    pub async fn claim_due(
+        &self,
+        transaction: &mut WriteTransaction,
+        choice: Choice,
+        idle: Idle<'_>,
+    ) -> Result<Vec<Claimed>, Error> {
         let sql = claiming!(
             self.database,
             "inbox i where i.state = 'PENDING' and i.not_before <= ",
@@ -88,28 +112,14 @@ impl Inbox {
         );
         let rows = sqlx::query(sql)
             .bind(self.now())
-            .bind(provider.to_owned())
-            .bind(span_micros(lease))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(idle.provider.to_owned())
+            .bind(span_micros(idle.lease))
+            .bind(i64::try_from(idle.workers).unwrap_or(i64::MAX))
             .bind(i64::from(choice == Choice::Any))
             .bind(&self.providers)
-            .fetch_all(&mut transaction)
+            .fetch_all(transaction)
             .await?;
-        let claimed = self.judged(&rows)?;
-        transaction.commit().await?;
-        Ok(claimed)
-    }
-
-    /// Begins a transaction in which no other process claims: for [`Inbox::claim_next`], and for [`Inbox::store`] with idle workers.
-    ///
-    /// The turn is taken before any row is locked, so that two cannot wait for each other.
-    ///
-    /// # Errors
-    /// Whatever the database says.
-    pub async fn begin_claiming(&self) -> Result<WriteTransaction, Error> {
-        let mut transaction = self.database.begin().await?;
-        self.begin_claim(&mut transaction, TURN).await?;
-        Ok(transaction)
+        self.judged(&rows)
     }
 
     /// Takes rows that the settled ones kept waiting, as [`Inbox::claim`] would: nobody has to look for them among all that are due.
@@ -142,18 +152,6 @@ impl Inbox {
             .fetch_all(transaction)
             .await?;
         self.judged(&rows)
-    }
-
-    /// Until the end of the transaction no other process claims. `SQLite` has one writer anyway.
-    async fn begin_claim(
-        &self,
-        transaction: &mut WriteTransaction,
-        sql: &'static str,
-    ) -> Result<(), Error> {
-        match self.database.dialect() {
-            Dialect::Postgres => sqlx::query(sql).execute(transaction).await.map(|_| ()),
-            Dialect::Sqlite => Ok(()),
-        }
     }
 
     /// Claimed rows, oldest first, and whether each is still worth sending.

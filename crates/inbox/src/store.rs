@@ -146,15 +146,16 @@ impl Inbox {
              select event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state,
                  now + case when awaits is null then 0 else $4 end, now, case when state = 'EXPIRED' then now end,
                  claimed, claimed, case when claimed = 1 then $5 end, case when claimed = 1 then now + $6 else 0 end
-             from (select event_id, pnr, event_type, version, event_at, case state when 'CLAIMED' then null else awaits end as awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, now,
+             from (select event_id, pnr, event_type, version, event_at, case unmet when 1 then awaits end as awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, now,
                  case state when 'CLAIMED' then 1 else 0 end as claimed
-             from (select r.*, t.now, case when r.kafka_timestamp * 1000 < t.now - $3 then 'EXPIRED' when r.at_once = 1
+             from (select r.*, case when r.kafka_timestamp * 1000 < r.now - $3 then 'EXPIRED' when r.at_once = 1 and r.unmet = 0
                  and (select o.seq from inbox o where o.pnr = r.pnr and o.state in ('PENDING', 'CLAIMED') order by o.version, o.event_at, o.seq limit 1) is null
                  and (select n.seq from inbox n where n.pnr = r.pnr and n.version >= r.version order by n.version desc limit 1) is null
-                 and not exists (select 1 from ",
+                 then 'CLAIMED' else 'PENDING' end as state
+             from (select r.*, t.now, case when r.awaits is null then 0 when exists (select 1 from ",
             ("json_array_elements_text(r.awaits::json) as earlier(version) where not exists (select 1 from inbox p where p.pnr = r.pnr and p.version = earlier.version::bigint))"
                 | "json_each(r.awaits) as earlier where not exists (select 1 from inbox p where p.pnr = r.pnr and p.version = earlier.value))"),
-            " then 'CLAIMED' else 'PENDING' end as state
+            " then 1 else 0 end as unmet
              from (select ",
             ("r.event_id, r.pnr, r.event_type, r.version, r.event_at, r.awaits, r.topic, r.partition as kafka_partition, r.\"offset\" as kafka_offset, r.timestamp as kafka_timestamp, r.payload, r.origin, r.at_once
                  from json_to_recordset($2::json) as r(event_id text, pnr text, event_type text, version bigint, event_at bigint, awaits text, topic text, partition integer, \"offset\" bigint, timestamp bigint, payload text, origin text, at_once bigint)"
@@ -164,6 +165,8 @@ impl Inbox {
             now,
             // Behind the offset the planner cannot put the whole expression wherever the state is named, and so decides once.
             " as now) as t",
+            (" offset 0" | ""),
+            ") as r",
             (" offset 0" | ""),
             ") as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at, awaits,
                  (select w.seq from inbox w where w.pnr = inbox.pnr and w.awaits is not null limit 1) as awaited",

@@ -156,6 +156,26 @@ impl Program {
         Ok(())
     }
 
+    /// Gives it so much less of the processor than others that want it, as `nice` would have.
+    ///
+    /// # Errors
+    /// If there is no such process any more.
+    pub fn renice(&self, by: u8) -> Result<()> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .context("could not ask after the process")?;
+        let mut renice = Command::new("renice");
+        renice.args(["-n", &by.to_string(), "-p"]);
+        // Each thread has its own; later ones have that of the one which starts them.
+        renice.args(tasks.filter_map(|task| Some(task.ok()?.file_name())));
+        let status = renice.stdout(Stdio::null()).status();
+        ensure!(
+            status.context("could not run renice")?.success(),
+            "could not renice {}",
+            self.name
+        );
+        Ok(())
+    }
+
     /// Whether it has not ended by itself.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::Parts;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Of the time, measuring takes one part in so many: it reads every unfinished row, which takes a second where there are a million.
-const MEASURED: u32 = 20;
+const MEASURED: u32 = 100;
 
 /// How old a measure may become, however long the database takes.
 const LONGEST_UNMEASURED: Duration = Duration::from_mins(1);

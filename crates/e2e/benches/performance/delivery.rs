@@ -5,9 +5,13 @@ use testkit::System;
 
 use crate::load::{load, number};
 
+/// A weight of 272 beside 1,024; `deploy` gives 256.
+const NICE: u8 = 6;
+
 pub(crate) async fn measure() {
     for rate in [100, 250, 530] {
         let system = System::builder().start().await.unwrap();
+        bookings_first(&system);
         let plan =
             format!("--rate {rate} --warm-up 5s --duration 60s --pay 40 --cancel 10 --settle 2m");
         let report = load(&system, &plan).await;
@@ -38,6 +42,13 @@ pub(crate) async fn measure() {
             let computed = program.cpu_time().unwrap().as_secs_f64();
             println!("| {name} | {} | {computed:.1} |", peak >> 20);
         }
+    }
+}
+
+/// As `deploy` has it: where the processor is short, notifiers have a smaller share.
+pub(crate) fn bookings_first(system: &System) {
+    for name in ["email-notifier", "sms-notifier", "whatsapp-notifier"] {
+        system.program(name).unwrap().renice(NICE).unwrap();
     }
 }
 

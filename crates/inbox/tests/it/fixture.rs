@@ -106,16 +106,16 @@ impl Fixture {
     }
 
     pub(crate) async fn settle(&self, row: &Claimed, outcome: Outcome) -> usize {
-        let (counted, _) = self.settle_for(row, outcome, None).await;
+        let (counted, _) = self.settle_for(row, outcome, More::Nothing).await;
         counted
     }
 
-    /// Settles a row and lets this provider's idle workers have what it kept waiting.
+    /// Settles a row and claims in the same transaction.
     pub(crate) async fn settle_for(
         &self,
         row: &Claimed,
         outcome: Outcome,
-        idle: Option<Idle<'_>>,
+        more: More<'_>,
     ) -> (usize, Vec<Claimed>) {
         let settled = Settled {
             seq: row.seq,
@@ -126,13 +126,13 @@ impl Fixture {
         let counted = self.inbox.settle(&mut transaction, &[settled]).await;
         let counted = counted.unwrap();
         let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
-        let claimed = match idle {
-            Some(idle) => {
-                let claim = self.inbox.claim_next(&mut transaction, &next, idle);
-                claim.await.unwrap()
-            }
-            None => Vec::new(),
+        let (inbox, of) = (&self.inbox, &mut transaction);
+        let claimed = match more {
+            More::Nothing => Ok(Vec::new()),
+            More::Next(idle) => inbox.claim_next(of, &next, idle).await,
+            More::Due(idle) => inbox.claim_due(of, Choice::Any, idle).await,
         };
+        let claimed = claimed.unwrap();
         transaction.commit().await.unwrap();
         (counted.len(), claimed)
     }
@@ -150,6 +150,16 @@ impl Fixture {
         assert_eq!(ids(std::slice::from_ref(&row)), [id]);
         self.settle(&row, outcome).await;
     }
+}
+
+/// What is claimed with an outcome.
+#[derive(Clone, Copy)]
+pub(crate) enum More<'a> {
+    Nothing,
+    /// What it kept waiting.
+    Next(Idle<'a>),
+    /// The oldest that is due.
+    Due(Idle<'a>),
 }
 
 pub(crate) fn places(stored: Vec<Stored>) -> Vec<(String, Place)> {

@@ -14,7 +14,7 @@ async fn two(fixture: &Fixture) -> Claimed {
 }
 
 async fn next_after(fixture: &Fixture, row: &Claimed, outcome: Outcome) -> Vec<String> {
-    let idle = Some(idle("smtp", 4));
+    let idle = More::Next(idle("smtp", 4));
     let (_, next) = fixture.settle_for(row, outcome, idle).await;
     ids(&next)
 }
@@ -23,7 +23,7 @@ async fn next_after(fixture: &Fixture, row: &Claimed, outcome: Outcome) -> Vec<S
 async fn the_next_of_a_pnr_is_claimed_with_the_outcome_of_the_one_before() {
     let fixture = Fixture::new().await;
     let first = two(&fixture).await;
-    let idle = Some(idle("smtp", 4));
+    let idle = More::Next(idle("smtp", 4));
     let (_, next) = fixture.settle_for(&first, sent(), idle).await;
     assert_eq!(ids(&next), ["b"]);
     assert_eq!((next[0].attempt, &next[0].fate), (1, &Fate::Send));
@@ -40,7 +40,7 @@ async fn what_became_untrue_by_the_outcome_is_claimed_as_such() {
     fixture
         .store_all(&[versioned("a", EventType::BookingConfirmed, 1, "")])
         .await;
-    let idle = Some(idle("smtp", 4));
+    let idle = More::Next(idle("smtp", 4));
     let (_, next) = fixture.settle_for(&first, sent(), idle).await;
     assert_eq!(ids(&next), ["a"]);
     assert!(matches!(next[0].fate, Fate::Suppress { .. }));
@@ -81,4 +81,22 @@ async fn a_next_that_another_provider_may_have_taken_is_left_to_that_one() {
     assert_eq!(ids(std::slice::from_ref(&first)), ["a"]);
     fixture.pass(Duration::from_mins(10));
     assert_eq!(next_after(&fixture, &first, sent()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn of_what_is_due_the_oldest_is_claimed_with_an_outcome_whosever_it_is() {
+    let fixture = Fixture::new().await;
+    let first = two(&fixture).await;
+    fixture
+        .store(&[("x", "2400000002", EventType::BookingConfirmed)])
+        .await;
+    fixture.pass(Duration::from_secs(1));
+    fixture
+        .store(&[("y", "2400000003", EventType::BookingConfirmed)])
+        .await;
+    let more = More::Due(idle("smtp", 2));
+    let (_, next) = fixture.settle_for(&first, sent(), more).await;
+    assert_eq!(ids(&next), ["b", "x"]);
+    assert_eq!(next[0].fate, Fate::Send, "the outcome counts already");
+    assert_eq!(ids(&fixture.claim(10).await), ["y"]);
 }

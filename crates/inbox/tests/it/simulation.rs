@@ -315,8 +315,12 @@ impl World {
         let index = done[self.random.usize(0..done.len())];
         let InHand { row, outcome, .. } = self.in_hand.swap_remove(index);
         let provider = BOTH[self.random.usize(0..BOTH.len())];
-        let idle = self.random.bool().then(|| idle(provider, 1));
-        let settling = self.fixture().settle_for(&row, outcome.unwrap(), idle);
+        let more = match self.random.u8(..4) {
+            0 | 1 => More::Nothing,
+            2 => More::Next(idle(provider, 1)),
+            _ => More::Due(idle(provider, 1)),
+        };
+        let settling = self.fixture().settle_for(&row, outcome.unwrap(), more);
         let (counted, next) = settling.await;
         self.note(&format!(
             "settled {:?}: {counted}, {provider} goes on with {:?}",
