@@ -7,7 +7,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientConfig, TopicPartitionList};
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) connected: AtomicBool,
     /// The number of the client that reads.
     current: AtomicU64,
+    /// What was done with since the last commit.
+    uncommitted: Mutex<Offsets>,
     owned: Mutex<BTreeSet<Partition>>,
     lags: Mutex<Lags>,
     paused: Mutex<BTreeSet<Partition>>,
@@ -256,6 +258,13 @@ fn config(
 }
 
 impl Shared {
+    /// What was done with since the last commit.
+    pub(crate) fn uncommitted(&self) -> MutexGuard<'_, Offsets> {
+        self.uncommitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The partitions that are ours.
     pub(crate) fn owned(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
@@ -309,6 +318,21 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
+    /// What was done with is committed before the partitions are given back, or the next one reads it again.
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Some(shared) = self.current() else { return };
+        if !matches!(rebalance, Rebalance::Revoke(_)) || !shared.connected.load(Ordering::Acquire) {
+            return;
+        }
+        let done = std::mem::take(&mut *shared.uncommitted());
+        let list = done.read_by(&consumer.position().unwrap_or_default());
+        if list.count() > 0
+            && let Err(error) = consumer.commit(&list, CommitMode::Async)
+        {
+            warn!(error = %error, "offsets not committed before a rebalance: their records are read again");
+        }
+    }
+
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Some(shared) = self.current() else { return };
         match rebalance {

@@ -31,7 +31,7 @@ const NAP: Duration = Duration::from_millis(50);
 /// Looks at the main queue that find nothing, after which it counts as empty.
 const EMPTY_LOOKS: u32 = 4;
 
-/// How far commits are apart: each is a write of its own at the broker, and what was not committed at a crash is known to whoever reads it again.
+/// How far commits are apart, but for those before a rebalance and at the end: each is a write of its own at the broker.
 const COMMIT_PACE: Duration = Duration::from_millis(100);
 
 /// How often a failed commit is tried again.
@@ -63,8 +63,6 @@ pub(crate) struct Poller {
     gathered: Vec<Record>,
     gathered_bytes: usize,
     done: Offsets,
-    /// More was done than is committed.
-    uncommitted: bool,
     last_commit: Instant,
     last_connected: Instant,
     lost_after: Duration,
@@ -90,7 +88,6 @@ impl Poller {
             gathered: Vec::new(),
             gathered_bytes: 0,
             done: Offsets::default(),
-            uncommitted: false,
             last_commit: Instant::now(),
             last_connected: Instant::now(),
         }
@@ -136,15 +133,15 @@ impl Poller {
         loop {
             match self.orders.try_recv() {
                 Ok(Control::Commit(offsets)) => {
+                    self.shared.uncommitted().merge(offsets.clone());
                     self.done.merge(offsets);
-                    self.uncommitted = true;
                 }
                 Ok(Control::Close) | Err(TryRecvError::Disconnected) => return Err(Ended),
                 Err(TryRecvError::Empty) => break,
             }
         }
-        let due = self.uncommitted && self.last_commit.elapsed() >= COMMIT_PACE;
-        if due || self.is_commit_due_again() {
+        let more = !self.shared.uncommitted().is_empty();
+        if (more && self.last_commit.elapsed() >= COMMIT_PACE) || self.is_commit_due_again() {
             self.commit_if_connected();
         }
         Ok(())
@@ -216,6 +213,7 @@ impl Poller {
     fn split_queues(&mut self) {
         self.queues.clear();
         self.done.clear();
+        self.shared.uncommitted().clear();
         let owned = match self.consumer.assignment() {
             Ok(owned) => owned,
             Err(error) => {
@@ -330,7 +328,7 @@ impl Poller {
     /// The broker does not check who owns a partition, so we do.
     fn commit(&mut self) {
         let list = self.read_and_done();
-        self.uncommitted = false;
+        self.shared.uncommitted().clear();
         self.last_commit = Instant::now();
         self.shared.commit_failed.store(false, Ordering::Release);
         if list.count() == 0 {

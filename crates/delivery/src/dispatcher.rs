@@ -32,8 +32,6 @@ pub(crate) struct Workload {
     news: AtomicBool,
     /// Rows that are due wait for slots or for the first provider's limit, so nothing may go before them.
     behind: AtomicBool,
-    /// Nothing more is to be sent.
-    ended: AtomicBool,
     unfinished: AtomicI64,
     /// How often rows came that no worker has in hand.
     arrivals: AtomicU64,
@@ -99,6 +97,8 @@ pub(crate) struct Dispatcher<C> {
     pub(crate) workload: Arc<Workload>,
     pub(crate) done: Sender<Done>,
     pub(crate) lease: Duration,
+    /// After it nothing more is claimed.
+    pub(crate) shutdown: Shutdown,
 }
 
 /// When it is worth looking again.
@@ -168,9 +168,9 @@ impl Default for Look {
 
 impl<C: Channel> Dispatcher<C> {
     /// Dispatches until shutdown. Workers in flight finish by themselves; the recorder ends after the last.
-    pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Failure> {
+    pub(crate) async fn run(self: Arc<Self>) -> Result<(), Failure> {
         let mut look = Look::default();
-        while !shutdown.is_cancelled() {
+        while !self.shutdown.is_cancelled() {
             let news = self.workload.news.swap(false, Ordering::AcqRel);
             if news || look.more || look.until <= Instant::now() {
                 look = self.turn().await;
@@ -178,15 +178,17 @@ impl<C: Channel> Dispatcher<C> {
             tokio::select! {
                 () = self.workload.changed.notified() => {}
                 () = tokio::time::sleep_until(look.until.into()) => {}
-                () = shutdown.cancelled() => {}
+                () = self.shutdown.cancelled() => {}
             }
         }
-        self.workload.ended.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// How many rows no worker has, as far as is known.
+    /// How many rows no worker has, as far as is known: of what other processes took in little is.
     fn waiting(&self) -> usize {
+        if self.workload.behind.load(Ordering::Acquire) {
+            return CLAIM_LIMIT;
+        }
         let in_flight = self.concurrency - self.slots.available_permits();
         let unfinished = usize::try_from(self.workload.unfinished()).unwrap_or(0);
         unfinished.saturating_sub(in_flight)
@@ -293,12 +295,14 @@ impl<C: Channel> Dispatcher<C> {
     }
 
     /// Leave for as many rows as there are outcomes: what they keep waiting, or, while more is due than there are slots, the oldest of that.
+    ///
+    /// Of two providers the second one may be asked about what it alone can tell, so slots are then free for its turn.
     pub(crate) fn leave_for_more(&self, outcomes: usize) -> Option<(Wanted, Grant)> {
         let gate = self.closed_gate().filter(|_| self.waiting() > 0)?;
-        let wanted = if self.workload.behind.load(Ordering::Acquire) {
-            Wanted::Due
-        } else {
-            Wanted::Next
+        let wanted = match self.workload.behind.load(Ordering::Acquire) {
+            true if self.gates.iter().count() > 1 => return None,
+            true => Wanted::Due,
+            false => Wanted::Next,
         };
         Some((wanted, self.leave(gate, outcomes)?))
     }
@@ -309,11 +313,10 @@ impl<C: Channel> Dispatcher<C> {
         self.closed_gate().filter(|_| !behind)
     }
 
-    /// The first provider's, if all is well with it.
+    /// The first provider's, if all is well with it and the process goes on.
     fn closed_gate(&self) -> Option<&Arc<Gate>> {
-        let ended = self.workload.ended.load(Ordering::Acquire);
         let gate = self.gates.iter().next()?;
-        (!ended && gate.is_closed()).then_some(gate)
+        (!self.shutdown.is_cancelled() && gate.is_closed()).then_some(gate)
     }
 
     fn leave(&self, gate: &Arc<Gate>, wanted: usize) -> Option<Grant> {

@@ -204,6 +204,7 @@ impl Parts {
             workload: Arc::clone(&self.workload),
             done,
             lease: delivery.provider_timeout + LEASE_MARGIN,
+            shutdown: shutdown.clone(),
         });
         let recorder = Recorder {
             database: self.database.clone(),
@@ -212,7 +213,7 @@ impl Parts {
             workload: Arc::clone(&self.workload),
             dispatcher: Arc::downgrade(&dispatcher),
         };
-        tasks.spawn(Arc::clone(&dispatcher).run(shutdown.clone()));
+        tasks.spawn(Arc::clone(&dispatcher).run());
         tasks.spawn(async move {
             let outcome = recorder.run(outcomes).await;
             told.cancel();

@@ -48,15 +48,14 @@ pub(crate) struct Recorder<C> {
 struct Batch {
     settled: Vec<Settled>,
     /// Of each the row, the token, and what is told of it.
-    told: Vec<(i64, String, Option<NotificationStatus>)>,
+    told: Vec<(i64, i64, Option<NotificationStatus>)>,
     slots: Option<OwnedSemaphorePermit>,
 }
 
 impl Batch {
     fn add(&mut self, Done { finished, slot }: Done) {
         let Finished { settled, status } = finished;
-        self.told
-            .push((settled.seq, settled.token.to_string(), status));
+        self.told.push((settled.seq, settled.token, status));
         self.settled.push(settled);
         match &mut self.slots {
             Some(slots) => slots.merge(slot),
@@ -134,10 +133,14 @@ impl<C: Channel> Recorder<C> {
         let dispatcher = dispatcher.filter(|_| claim == Claim::More);
         let leave = dispatcher.as_ref();
         let leave = leave.and_then(|one| one.leave_for_more(batch.settled.len()));
-        let mut transaction = match &leave {
-            // Before any row is locked, as everywhere.
-            Some(_) => self.inbox.begin_claiming().await?,
-            None => self.database.begin().await?,
+        // The turn comes before any row is locked, as everywhere. Whatever is due is anybody's, and not worth a wait.
+        let (mut transaction, leave) = match leave {
+            Some((Wanted::Due, leave)) => {
+                let (transaction, free) = self.inbox.begin_claiming_if_free().await?;
+                (transaction, free.then_some((Wanted::Due, leave)))
+            }
+            Some(next) => (self.inbox.begin_claiming().await?, Some(next)),
+            None => (self.database.begin().await?, None),
         };
         let counted = self.inbox.settle(&mut transaction, &batch.settled).await?;
         let next: Vec<_> = counted.iter().filter_map(|one| one.next).collect();
@@ -148,12 +151,16 @@ impl<C: Channel> Recorder<C> {
             }
             None => Vec::new(),
         };
-        let counted: BTreeSet<_> = counted.into_iter().map(|one| one.seq).collect();
-        let told = batch.told.iter().filter(|(seq, ..)| counted.contains(seq));
+        let counted = counted.into_iter().map(|one| (one.seq, one.token));
+        let counted: BTreeSet<_> = counted.collect();
+        let told = batch.told.iter();
+        let told = told.filter(|(seq, token, _)| counted.contains(&(*seq, *token)));
         let told: Vec<_> = told.collect();
         let rows = told
             .iter()
-            .filter_map(|(_, step, status)| Some(statuses::row(status.as_ref()?, step)))
+            .filter_map(|(_, token, status)| {
+                Some(statuses::row(status.as_ref()?, &token.to_string()))
+            })
             .collect::<Result<Vec<OutboxRow>, _>>()?;
         let told = told.len();
         let handover = self.outbox.insert(&mut transaction, rows).await?;

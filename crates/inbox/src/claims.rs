@@ -15,6 +15,9 @@ use crate::store::{Idle, Inbox, span_micros};
 /// Takes its turn to claim, and keeps the planner on the index of due rows: it cannot know that the first few are enough, and would look at all of them to sort them.
 const TURN: &str = "select pg_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim')), set_config('enable_sort', 'off', true)";
 
+/// The same where nobody else has the turn, and says whether it has it.
+const TURN_IF_FREE: &str = "select pg_try_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim')), set_config('enable_sort', 'off', true)";
+
 /// Claims for provider `$2` and `$3` microseconds at most `$4` of the rows that the condition names, oldest first: of each PNR the first unfinished one, and none while another is in flight.
 macro_rules! claiming {
     ($database:expr, $($rows:tt),+) => {
@@ -93,6 +96,22 @@ impl Inbox {
             sqlx::query(TURN).execute(&mut transaction).await?;
         }
         Ok(transaction)
+    }
+
+    /// The same without waiting for the turn: `false` with a transaction that must not claim.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn begin_claiming_if_free(&self) -> Result<(WriteTransaction, bool), Error> {
+        let mut transaction = self.database.begin().await?;
+        let free = match self.database.dialect() {
+            Dialect::Postgres => {
+                let turn = sqlx::query(TURN_IF_FREE).fetch_one(&mut transaction);
+                turn.await?.try_get(0)?
+            }
+            Dialect::Sqlite => true,
+        };
+        Ok((transaction, free))
     }
 
     /// [`Inbox::claim`] in a transaction of [`Inbox::begin_claiming`].

@@ -35,6 +35,8 @@ struct Change {
 pub struct Counted {
     /// The row.
     pub seq: i64,
+    /// The claim's token.
+    pub token: i64,
     /// The first other unfinished row of its PNR: it may be due now.
     pub next: Option<i64>,
 }
@@ -63,13 +65,14 @@ impl Inbox {
             "(select ", now, " as now) as t
              where ",
             ("inbox.seq = any (array[r.seq])" | "inbox.seq = r.seq"),
-            " and inbox.token = r.token and inbox.finished_at is null returning inbox.seq, (select o.seq from inbox o where o.pnr = inbox.pnr and o.state in ('PENDING', 'CLAIMED') and o.seq <> inbox.seq
+            " and inbox.token = r.token and inbox.finished_at is null returning inbox.seq, inbox.token - 1 as token, (select o.seq from inbox o where o.pnr = inbox.pnr and o.state in ('PENDING', 'CLAIMED') and o.seq <> inbox.seq
                  order by o.version, o.event_at, o.seq limit 1) as next",
         );
         let update = sqlx::query_as(sql).bind(self.now()).bind(batch(&changes)?);
-        let counted: Vec<(i64, Option<i64>)> = update.fetch_all(transaction).await?;
+        let counted: Vec<(i64, i64, Option<i64>)> = update.fetch_all(transaction).await?;
         let counted = counted.into_iter();
-        Ok(counted.map(|(seq, next)| Counted { seq, next }).collect())
+        let counted = counted.map(|(seq, token, next)| Counted { seq, token, next });
+        Ok(counted.collect())
     }
 }
 

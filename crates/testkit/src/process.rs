@@ -161,19 +161,22 @@ impl Program {
     /// # Errors
     /// If there is no such process any more.
     pub fn renice(&self, by: u8) -> Result<()> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
-            .context("could not ask after the process")?;
-        let mut renice = Command::new("renice");
-        renice.args(["-n", &by.to_string(), "-p"]);
-        // Each thread has its own; later ones have that of the one which starts them.
-        renice.args(tasks.filter_map(|task| Some(task.ok()?.file_name())));
-        let status = renice.stdout(Stdio::null()).status();
-        ensure!(
-            status.context("could not run renice")?.success(),
-            "could not renice {}",
-            self.name
-        );
-        Ok(())
+        // Each thread has its own, and those that start later have that of the one which starts them.
+        let mut last = Vec::new();
+        loop {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
+                .context("could not ask after the process")?;
+            let mut tasks: Vec<_> = tasks.filter_map(|it| Some(it.ok()?.file_name())).collect();
+            tasks.sort();
+            if tasks == last {
+                return Ok(());
+            }
+            let mut renice = Command::new("renice");
+            renice.args(["-n", &by.to_string(), "-p"]).args(&tasks);
+            // A thread that ended meanwhile is an error to it.
+            let _done_as_far_as_there = renice.output().context("could not run renice")?;
+            last = tasks;
+        }
     }
 
     /// Whether it has not ended by itself.

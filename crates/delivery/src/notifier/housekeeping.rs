@@ -12,7 +12,7 @@ use super::Parts;
 /// How often abandoned claims are looked for, and how often at most the inbox is measured.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Of the time, measuring takes one part in so many: it reads every unfinished row, which takes a second where there are a million.
+/// Of the time, measuring takes one part in so many, while that is less than a minute: it reads every unfinished row, which takes a second where there are a million.
 const MEASURED: u32 = 100;
 
 /// How old a measure may become, however long the database takes.

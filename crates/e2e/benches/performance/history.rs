@@ -44,14 +44,14 @@ pub(crate) async fn measure() {
         "\n## Rows of history in an inbox, {BATCH} messages in a transaction, median of {TIMES}\n"
     );
     println!(
-        "| history | taken in ms | claimed ms | settled ms | rows read by a message | 500 deleted ms |\n|---|---|---|---|---|---|"
+        "| history | taken in ms | claimed ms | settled ms | rows read by a message | 500 deleted ms | bytes of a row on disk |\n|---|---|---|---|---|---|---|"
     );
     for size in sizes {
         messages(*size).await;
     }
     println!("\n## Rows of history in each table of the API, one client\n");
     println!(
-        "| history | a change p50 ms | p99 ms | timeline p50 ms | rows read by a change |\n|---|---|---|---|---|"
+        "| history | a change p50 ms | p99 ms | timeline p50 ms | rows read by a change | bytes of a row on disk |\n|---|---|---|---|---|---|"
     );
     for size in sizes {
         bookings(*size).await;
@@ -82,6 +82,14 @@ async fn rows_read(database: &Database) -> i64 {
     read.await.unwrap()
 }
 
+/// Of each table that was filled, with its indexes.
+async fn on_disk(database: &Database, rows: i64) -> String {
+    let sql = "select string_agg(relname || ' ' || (pg_total_relation_size(oid) / $1), ', ' order by relname) from pg_class
+        where relnamespace = current_schema()::text::regnamespace and relkind = 'r' and pg_total_relation_size(oid) > 50 * $1";
+    let sizes = sqlx::query_scalar(sql).bind(rows).fetch_one(database);
+    sizes.await.unwrap()
+}
+
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1e3
@@ -92,6 +100,7 @@ async fn messages(size: i64) {
     let database = open(&test_database, inbox::SCHEMA).await;
     let inbox = Inbox::new(database.clone(), RULES, &["smtp"]);
     fill(&database, INBOX, size).await;
+    let on_disk = on_disk(&database, size).await;
     let rows = arrivals(0..BATCH * TIMES);
     let before = rows_read(&database).await;
     let (mut taken_in, mut claimed, mut settled) = (Vec::new(), Vec::new(), Vec::new());
@@ -119,7 +128,7 @@ async fn messages(size: i64) {
         deleted.push(started.elapsed());
     }
     println!(
-        "| {size} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
+        "| {size} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {on_disk} |",
         median(taken_in),
         median(claimed),
         median(settled),
@@ -137,6 +146,7 @@ async fn bookings(size: i64) {
     for sql in BOOKINGS {
         fill(&database, sql, size).await;
     }
+    let on_disk = on_disk(&database, size).await;
     let before = rows_read(&database).await;
     let plan = "--clients 1 --warm-up 2s --duration 10s --pay 40 --cancel 10 --settle 0s";
     let report = load(&system, plan).await;
@@ -147,7 +157,7 @@ async fn bookings(size: i64) {
     let read = number_of(rows_read(&database).await - before) / made;
     let millis = &requests[0]["millis"];
     println!(
-        "| {size} | {:.2} | {:.2} | {:.2} | {read:.1} |",
+        "| {size} | {:.2} | {:.2} | {:.2} | {read:.1} | {on_disk} |",
         number(&millis["p50"]),
         number(&millis["p99"]),
         timeline(&system, size).await

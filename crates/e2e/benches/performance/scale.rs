@@ -25,7 +25,7 @@ pub(crate) async fn measure() {
         alone(channel, program).await;
     }
     println!(
-        "\n## A backlog of {BACKLOG} texts, a provider that takes 100 ms, 32 sends at once in each process\n"
+        "\n## A backlog of {BACKLOG} texts, a provider that takes 100 ms, 64 sends at once in each process\n"
     );
     println!("| partitions | processes | seconds | messages/s |\n|---|---|---|---|");
     for partitions in [3, 6, 12] {
@@ -37,7 +37,7 @@ pub(crate) async fn measure() {
     println!(
         "| bookings/s | CONCURRENCY | channel | told | p50 ms | p99 ms |\n|---|---|---|---|---|---|"
     );
-    for (rate, concurrency) in [(100, 32), (100, 128), (530, 128)] {
+    for (rate, concurrency) in [(100, 64), (530, 64), (530, 128)] {
         far(rate, concurrency).await;
     }
 }
