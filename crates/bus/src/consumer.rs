@@ -67,8 +67,8 @@ pub(crate) struct Shared {
     pub(crate) connected: AtomicBool,
     /// The number of the client that reads.
     current: AtomicU64,
-    /// What was done with since the last commit.
-    uncommitted: Mutex<Offsets>,
+    /// What was done with, of the partitions that are ours.
+    done: Mutex<Offsets>,
     owned: Mutex<BTreeSet<Partition>>,
     lags: Mutex<Lags>,
     paused: Mutex<BTreeSet<Partition>>,
@@ -258,11 +258,9 @@ fn config(
 }
 
 impl Shared {
-    /// What was done with since the last commit.
-    pub(crate) fn uncommitted(&self) -> MutexGuard<'_, Offsets> {
-        self.uncommitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// What was done with, of the partitions that are ours.
+    pub(crate) fn done(&self) -> MutexGuard<'_, Offsets> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partitions that are ours.
@@ -321,11 +319,12 @@ impl ConsumerContext for Context {
     /// What was done with is committed before the partitions are given back, or the next one reads it again.
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Some(shared) = self.current() else { return };
-        if !matches!(rebalance, Rebalance::Revoke(_)) || !shared.connected.load(Ordering::Acquire) {
+        let revoked = matches!(rebalance, Rebalance::Revoke(_)) && !consumer.assignment_lost();
+        if !revoked || !shared.connected.load(Ordering::Acquire) {
             return;
         }
-        let done = std::mem::take(&mut *shared.uncommitted());
-        let list = done.read_by(&consumer.position().unwrap_or_default());
+        let position = consumer.position().unwrap_or_default();
+        let list = shared.done().read_by(&position);
         if list.count() > 0
             && let Err(error) = consumer.commit(&list, CommitMode::Async)
         {

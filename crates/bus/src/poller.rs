@@ -15,9 +15,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, warn};
 
+use crate::Record;
 use crate::client::lost_after;
 use crate::consumer::{Context, Control, Shared};
-use crate::{Offsets, Record};
 
 /// Records in a batch, at which no more are gathered.
 const BATCH_LIMIT: usize = 500;
@@ -62,7 +62,8 @@ pub(crate) struct Poller {
     next_queue: usize,
     gathered: Vec<Record>,
     gathered_bytes: usize,
-    done: Offsets,
+    /// More was done than is committed.
+    uncommitted: bool,
     last_commit: Instant,
     last_connected: Instant,
     lost_after: Duration,
@@ -87,7 +88,7 @@ impl Poller {
             next_queue: 0,
             gathered: Vec::new(),
             gathered_bytes: 0,
-            done: Offsets::default(),
+            uncommitted: false,
             last_commit: Instant::now(),
             last_connected: Instant::now(),
         }
@@ -133,15 +134,15 @@ impl Poller {
         loop {
             match self.orders.try_recv() {
                 Ok(Control::Commit(offsets)) => {
-                    self.shared.uncommitted().merge(offsets.clone());
-                    self.done.merge(offsets);
+                    self.shared.done().merge(offsets);
+                    self.uncommitted = true;
                 }
                 Ok(Control::Close) | Err(TryRecvError::Disconnected) => return Err(Ended),
                 Err(TryRecvError::Empty) => break,
             }
         }
-        let more = !self.shared.uncommitted().is_empty();
-        if (more && self.last_commit.elapsed() >= COMMIT_PACE) || self.is_commit_due_again() {
+        let due = self.uncommitted && self.last_commit.elapsed() >= COMMIT_PACE;
+        if due || self.is_commit_due_again() {
             self.commit_if_connected();
         }
         Ok(())
@@ -212,8 +213,7 @@ impl Poller {
     /// A queue for each partition owned: what is not polled stays where it is, and the group does not mind.
     fn split_queues(&mut self) {
         self.queues.clear();
-        self.done.clear();
-        self.shared.uncommitted().clear();
+        self.shared.done().clear();
         let owned = match self.consumer.assignment() {
             Ok(owned) => owned,
             Err(error) => {
@@ -328,7 +328,7 @@ impl Poller {
     /// The broker does not check who owns a partition, so we do.
     fn commit(&mut self) {
         let list = self.read_and_done();
-        self.shared.uncommitted().clear();
+        self.uncommitted = false;
         self.last_commit = Instant::now();
         self.shared.commit_failed.store(false, Ordering::Release);
         if list.count() == 0 {
@@ -343,7 +343,7 @@ impl Poller {
 
     fn read_and_done(&self) -> TopicPartitionList {
         let position = self.consumer.position();
-        self.done.read_by(&position.unwrap_or_default())
+        self.shared.done().read_by(&position.unwrap_or_default())
     }
 
     /// The answer to the last commit arrives by polling.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use database::{Dialect, Error, WriteTransaction, batch};
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, Row};
 
 use crate::fate::Circumstances;
 use crate::row::Claimed;
@@ -129,16 +130,8 @@ impl Inbox {
             "inbox i where i.state = 'PENDING' and i.not_before <= ",
             now
         );
-        let rows = sqlx::query(sql)
-            .bind(self.now())
-            .bind(idle.provider.to_owned())
-            .bind(span_micros(idle.lease))
-            .bind(i64::try_from(idle.workers).unwrap_or(i64::MAX))
-            .bind(i64::from(choice == Choice::Any))
-            .bind(&self.providers)
-            .fetch_all(transaction)
-            .await?;
-        self.judged(&rows)
+        let claim = self.claiming(sql, choice, idle);
+        self.judged(&claim.fetch_all(transaction).await?)
     }
 
     /// Takes rows that the settled ones kept waiting, as [`Inbox::claim`] would: nobody has to look for them among all that are due.
@@ -160,17 +153,24 @@ impl Inbox {
             " i.state = 'PENDING' and i.not_before <= ",
             now
         );
-        let rows = sqlx::query(sql)
+        let claim = self.claiming(sql, Choice::Any, idle).bind(batch(next)?);
+        self.judged(&claim.fetch_all(transaction).await?)
+    }
+
+    /// The statement with what every claim is told.
+    fn claiming<'q>(
+        &self,
+        sql: &'static str,
+        choice: Choice,
+        idle: Idle<'_>,
+    ) -> Query<'q, Any, AnyArguments> {
+        sqlx::query(sql)
             .bind(self.now())
             .bind(idle.provider.to_owned())
             .bind(span_micros(idle.lease))
             .bind(i64::try_from(idle.workers).unwrap_or(i64::MAX))
-            .bind(1_i64)
-            .bind(&self.providers)
-            .bind(batch(next)?)
-            .fetch_all(transaction)
-            .await?;
-        self.judged(&rows)
+            .bind(i64::from(choice == Choice::Any))
+            .bind(self.providers.clone())
     }
 
     /// Claimed rows, oldest first, and whether each is still worth sending.

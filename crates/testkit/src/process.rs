@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::wait::eventually_within;
@@ -163,20 +163,21 @@ impl Program {
     pub fn renice(&self, by: u8) -> Result<()> {
         // Each thread has its own, and those that start later have that of the one which starts them.
         let mut last = Vec::new();
-        loop {
+        for _ in 0..100 {
             let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
                 .context("could not ask after the process")?;
             let mut tasks: Vec<_> = tasks.filter_map(|it| Some(it.ok()?.file_name())).collect();
             tasks.sort();
-            if tasks == last {
-                return Ok(());
-            }
             let mut renice = Command::new("renice");
             renice.args(["-n", &by.to_string(), "-p"]).args(&tasks);
+            let reniced = renice.output().context("could not run renice")?;
             // A thread that ended meanwhile is an error to it.
-            let _done_as_far_as_there = renice.output().context("could not run renice")?;
+            if reniced.status.success() && tasks == last {
+                return Ok(());
+            }
             last = tasks;
         }
+        bail!("could not renice {}", self.name)
     }
 
     /// Whether it has not ended by itself.

@@ -117,11 +117,7 @@ impl Fixture {
         outcome: Outcome,
         more: More<'_>,
     ) -> (usize, Vec<Claimed>) {
-        let settled = Settled {
-            seq: row.seq,
-            token: row.token,
-            outcome,
-        };
+        let settled = settled(row, outcome);
         let mut transaction = self.inbox.begin_claiming().await.unwrap();
         let counted = self.inbox.settle(&mut transaction, &[settled]).await;
         let counted = counted.unwrap();
@@ -149,6 +145,14 @@ impl Fixture {
         let row = self.claim_one().await;
         assert_eq!(ids(std::slice::from_ref(&row)), [id]);
         self.settle(&row, outcome).await;
+    }
+}
+
+pub(crate) const fn settled(row: &Claimed, outcome: Outcome) -> Settled {
+    Settled {
+        seq: row.seq,
+        token: row.token,
+        outcome,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an outcome kept waiting goes to a worker with it.
 
+use database::Dialect;
+
 use super::*;
 use crate::at_once::idle;
 
@@ -99,4 +101,26 @@ async fn of_what_is_due_the_oldest_is_claimed_with_an_outcome_whosever_it_is() {
     assert_eq!(ids(&next), ["b", "x"]);
     assert_eq!(next[0].fate, Fate::Send, "the outcome counts already");
     assert_eq!(ids(&fixture.claim(10).await), ["y"]);
+}
+
+#[tokio::test]
+async fn whoever_would_claim_what_is_due_does_not_wait_for_the_turn() {
+    let fixture = Fixture::new().await;
+    fixture
+        .store(&[("a", "2400000001", EventType::BookingConfirmed)])
+        .await;
+    let first = fixture.claim_one().await;
+    let inbox = &fixture.inbox;
+    if fixture.database.dialect() == Dialect::Postgres {
+        let turn = inbox.begin_claiming().await.unwrap();
+        let (mut transaction, free) = inbox.begin_claiming_if_free().await.unwrap();
+        assert!(!free);
+        let outcome = settled(&first, sent());
+        let counted = inbox.settle(&mut transaction, &[outcome]).await.unwrap();
+        assert_eq!((counted[0].seq, counted[0].token), (first.seq, first.token));
+        transaction.commit().await.unwrap();
+        turn.commit().await.unwrap();
+    }
+    let (_transaction, free) = inbox.begin_claiming_if_free().await.unwrap();
+    assert!(free);
 }
