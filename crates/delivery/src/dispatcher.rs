@@ -184,7 +184,7 @@ impl<C: Channel> Dispatcher<C> {
         Ok(())
     }
 
-    /// How many rows no worker has, as far as is known: of what other processes took in little is.
+    /// How many rows no worker has, as far as is known. While more is due than there are slots, as many as can be claimed: what other processes took in is not counted here.
     fn waiting(&self) -> usize {
         if self.workload.behind.load(Ordering::Acquire) {
             return CLAIM_LIMIT;
@@ -296,25 +296,25 @@ impl<C: Channel> Dispatcher<C> {
 
     /// Leave for as many rows as there are outcomes: what they keep waiting, or, while more is due than there are slots, the oldest of that.
     ///
-    /// Of two providers the second one may be asked about what it alone can tell, so slots are then free for its turn.
+    /// Where there is a second provider the slots of what is due go back to the dispatcher, which asks that one about what it alone can tell.
     pub(crate) fn leave_for_more(&self, outcomes: usize) -> Option<(Wanted, Grant)> {
-        let gate = self.closed_gate().filter(|_| self.waiting() > 0)?;
-        let wanted = match self.workload.behind.load(Ordering::Acquire) {
-            true if self.gates.iter().count() > 1 => return None,
-            true => Wanted::Due,
-            false => Wanted::Next,
-        };
+        let gate = self.healthy_gate().filter(|_| self.waiting() > 0)?;
+        let behind = self.workload.behind.load(Ordering::Acquire);
+        if behind && self.gates.iter().count() > 1 {
+            return None;
+        }
+        let wanted = if behind { Wanted::Due } else { Wanted::Next };
         Some((wanted, self.leave(gate, outcomes)?))
     }
 
     /// The first provider's, if no row that is due waits for it or for a slot.
     fn open_gate(&self) -> Option<&Arc<Gate>> {
         let behind = self.workload.behind.load(Ordering::Acquire);
-        self.closed_gate().filter(|_| !behind)
+        self.healthy_gate().filter(|_| !behind)
     }
 
     /// The first provider's, if all is well with it and the process goes on.
-    fn closed_gate(&self) -> Option<&Arc<Gate>> {
+    fn healthy_gate(&self) -> Option<&Arc<Gate>> {
         let gate = self.gates.iter().next()?;
         (!self.shutdown.is_cancelled() && gate.is_closed()).then_some(gate)
     }

@@ -9,17 +9,13 @@
     reason = "a test tells its story and fails by panicking"
 )]
 
+mod judging;
+mod schedules;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use super::at_once::{bare_record, idle};
 use super::*;
-
-/// Steps of a schedule before everything is let come to rest.
-const STEPS: u32 = 60;
-
-/// Databases side by side: they mostly wait for the disk.
-const LANES: usize = 16;
 
 /// A worker does not send later in its lease.
 const USABLE_LEASE: Duration = Duration::from_secs(20);
@@ -379,73 +375,6 @@ impl World {
         self.suspected.extend(unsure);
         self.note(&format!("{time:?} pass, {freed} claims run out"));
     }
-
-    async fn finish_what_is_in_hand(&mut self) {
-        while !self.in_hand.is_empty() {
-            let idle = self.in_hand.iter().position(|one| one.outcome.is_none());
-            match idle {
-                Some(index) => self.act(index, 0),
-                None => self.settle().await,
-            }
-        }
-    }
-
-    /// Everything is read, everybody works, every provider takes everything.
-    async fn come_to_rest(&mut self) {
-        let rest = std::mem::take(&mut self.unread);
-        self.fixture().store_all(&rest).await;
-        for _ in 0..200 {
-            self.finish_what_is_in_hand().await;
-            if self.fixture().inbox.unfinished().await.unwrap().0 == 0 {
-                return;
-            }
-            self.wait(Duration::from_secs(5)).await;
-            self.claim().await;
-        }
-        panic!("rows are stuck");
-    }
-
-    async fn judge(&self) {
-        let sql = "select event_id, state from inbox";
-        let rows: Vec<(String, String)> = sqlx::query_as(sql)
-            .fetch_all(&self.fixture().database)
-            .await
-            .unwrap();
-        assert_eq!(rows.len(), self.versions.len(), "events without a row");
-        for (id, state) in rows {
-            let copies = self.ledger.iter().filter(|taken| taken.event == id).count();
-            let doubts = self.doubts.get(&id).copied().unwrap_or(0);
-            assert!(
-                copies <= 1 + doubts,
-                "{id} told {copies} times with {doubts} doubts"
-            );
-            match state.as_str() {
-                "SENT" => assert!(copies > 0, "{id} is SENT and nobody took it"),
-                "DEAD" => assert!(
-                    self.dead_letters.contains(&id),
-                    "{id} is DEAD without a letter"
-                ),
-                "SUPPRESSED" => assert!(self.is_untrue(&id), "{id} was suppressed for no reason"),
-                state => panic!("{id} ended as {state}"),
-            }
-        }
-    }
-
-    /// Whether something newer was told, or may have been, or the booking was cancelled.
-    fn is_untrue(&self, id: &str) -> bool {
-        let (pnr, version, kind) = &self.versions[id];
-        let newer = self
-            .versions
-            .iter()
-            .filter(|(_, (other, at, _))| other == pnr && at > version);
-        let told = |id: &str| self.ledger.iter().any(|taken| taken.event == id);
-        *kind != PAID
-            && newer.into_iter().any(|(id, (_, _, newer))| {
-                (*kind == CONFIRMED && *newer == CANCELLED)
-                    || told(id)
-                    || self.suspected.contains(id)
-            })
-    }
 }
 
 const fn place(event: EventType) -> i64 {
@@ -465,49 +394,4 @@ fn simulated(id: &str, pnr: &str, event_type: EventType, known: Option<(i64, &st
         headers.history = history.parse().ok();
     }
     Arrival::new(record, &event, &headers, &EventType::ALL).unwrap()
-}
-
-async fn run(fixture: Fixture, seed: u64) -> Fixture {
-    let mut world = World::new(fixture, seed).await;
-    for _ in 0..STEPS {
-        world.step().await;
-    }
-    world.come_to_rest().await;
-    world.judge().await;
-    world.fixture.take().unwrap()
-}
-
-/// One schedule after another in one database.
-async fn lane(seeds: Arc<Mutex<std::ops::Range<u64>>>) {
-    let mut fixture = Fixture::new().await;
-    loop {
-        let next = seeds.lock().unwrap().next();
-        let Some(seed) = next else { return };
-        let schedule = tokio::spawn(run(fixture, seed)).await;
-        assert!(schedule.is_ok(), "repeat it with SIMULATION_SEED={seed}");
-        fixture = schedule.unwrap();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how many schedules, and which, is said from outside"
-)]
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_schedule_breaks_a_promise() {
-    let first = number("SIMULATION_SEED");
-    let count = number("SIMULATION_SCHEDULES").unwrap_or(if first.is_some() { 1 } else { 2000 });
-    let first = first.unwrap_or_else(|| fastrand::u64(..1 << 48));
-    let seeds = Arc::new(Mutex::new(first..first + count));
-    let lanes: Vec<_> = (0..LANES)
-        .map(|_| tokio::spawn(lane(Arc::clone(&seeds))))
-        .collect();
-    for lane in lanes {
-        lane.await.unwrap();
-    }
-    eprintln!("{count} schedules from seed {first}");
 }
