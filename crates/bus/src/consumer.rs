@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
-use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::sync::mpsc as async_mpsc;
 use tracing::{info, warn};
 
@@ -60,9 +60,8 @@ pub(crate) enum Control {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) assignment_changed: AtomicBool,
+    /// The group's offsets may not be all that was done with.
     pub(crate) commit_failed: AtomicBool,
-    /// A commit was sent and nobody said what became of it.
-    pub(crate) commit_unanswered: AtomicBool,
     pub(crate) open: AtomicBool,
     pub(crate) connected: AtomicBool,
     /// The number of the client that reads.
@@ -343,14 +342,5 @@ impl ConsumerContext for Context {
             Rebalance::Error(error) => warn!(error = %error, "rebalance failed"),
         }
         shared.assignment_changed.store(true, Ordering::Release);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        let Some(shared) = self.current() else { return };
-        shared.commit_unanswered.store(false, Ordering::Release);
-        if let Err(error) = result {
-            warn!(error = %error, "offsets not committed, will be tried again");
-            shared.commit_failed.store(true, Ordering::Release);
-        }
     }
 }

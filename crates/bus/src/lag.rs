@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ pub(crate) type Partition = (String, i32);
 pub(crate) type Lags = BTreeMap<Partition, i64>;
 
 /// The group's offsets: none of a partition of which nothing was committed.
-type Commits = BTreeMap<Partition, Option<i64>>;
+pub(crate) type Commits = BTreeMap<Partition, Option<i64>>;
 
 /// A thread that measures until this is dropped.
 #[derive(Debug)]
@@ -48,8 +49,7 @@ impl LagWatch {
         let (stop, stopped) = channel();
         let watch = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let (owned, known) = (shared.owned().clone(), shared.lags().clone());
-                *shared.lags() = asker.measure(&owned, &known);
+                asker.measure(&shared);
                 listen(&asker.client);
             }
         };
@@ -74,8 +74,18 @@ struct Asker {
 }
 
 impl Asker {
-    /// What nobody answers for is as it was known.
-    fn measure(&mut self, owned: &BTreeSet<Partition>, known: &Lags) -> Lags {
+    /// What nobody answers for is as it was known. Commits that are on their way count as failed: another one does no harm.
+    fn measure(&mut self, shared: &Shared) {
+        let (owned, done) = (shared.owned().clone(), shared.done().clone());
+        let committed = self.committed(&owned);
+        if done.exceed(&committed) {
+            shared.commit_failed.store(true, Ordering::Release);
+        }
+        let lags = self.lags(&owned, &committed, &shared.lags().clone());
+        *shared.lags() = lags;
+    }
+
+    fn committed(&mut self, owned: &BTreeSet<Partition>) -> Commits {
         let committed = committed(&self.client, owned).inspect_err(|error| {
             debug!(error = %error, "lag not measured");
         });
@@ -84,7 +94,10 @@ impl Asker {
         } else if committed.is_err() && self.answered.elapsed() > lost_after(&self.config) {
             self.begin_anew();
         }
-        let committed = committed.unwrap_or_default();
+        committed.unwrap_or_default()
+    }
+
+    fn lags(&self, owned: &BTreeSet<Partition>, committed: &Commits, known: &Lags) -> Lags {
         let lag = |partition: &Partition| {
             let committed = committed.get(partition);
             let measured = committed.and_then(|offset| unread(&self.client, partition, *offset));

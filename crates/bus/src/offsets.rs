@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::Record;
+use crate::lag::{Commits, Partition};
 
 /// For each topic and partition the offset to read next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offsets(BTreeMap<(String, i32), i64>);
+pub struct Offsets(BTreeMap<Partition, i64>);
 
 impl Offsets {
     /// Everything up to and including this record is done with.
@@ -29,6 +30,15 @@ impl Offsets {
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    /// Whether a group has not committed all of it, as far as its offsets were told.
+    pub(crate) fn exceed(&self, told: &Commits) -> bool {
+        let is_missing = |(partition, next): (&Partition, &i64)| {
+            let committed = told.get(partition);
+            committed.is_some_and(|committed| committed.is_none_or(|offset| offset < *next))
+        };
+        self.0.iter().any(is_missing)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -93,5 +103,15 @@ mod tests {
         assert_eq!(list.count(), 1);
         let one = list.find_partition("t", 1).unwrap();
         assert_eq!(one.offset(), Offset::Offset(10));
+    }
+    #[test]
+    fn a_group_is_behind_where_it_was_told_of_less_than_was_done() {
+        let mut offsets = Offsets::default();
+        offsets.past(&record(0, 7));
+        let told = |offset| Commits::from([(("t".to_owned(), 0), offset)]);
+        assert!(offsets.exceed(&told(Some(7))));
+        assert!(offsets.exceed(&told(None)));
+        assert!(!offsets.exceed(&told(Some(8))));
+        assert!(!offsets.exceed(&Commits::new()));
     }
 }

@@ -37,9 +37,6 @@ const COMMIT_PACE: Duration = Duration::from_millis(100);
 /// How often a failed commit is tried again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 
-/// How long an answer to a commit is waited for before it is sent again: a refusal that the client means to mend by itself is not always told.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
-
 /// How long the last commit may take.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 
@@ -184,9 +181,7 @@ impl Poller {
 
     fn is_commit_due_again(&self) -> bool {
         let failed = self.shared.commit_failed.load(Ordering::Acquire);
-        let unanswered = self.shared.commit_unanswered.load(Ordering::Acquire);
-        let waited = self.last_commit.elapsed();
-        (failed && waited > COMMIT_RETRY) || (unanswered && waited > COMMIT_PATIENCE)
+        failed && self.last_commit.elapsed() > COMMIT_RETRY
     }
 
     /// The main queue: rebalances, errors, statistics, and records that came before their queue was split off.
@@ -325,7 +320,7 @@ impl Poller {
         }
     }
 
-    /// The broker does not check who owns a partition, so we do.
+    /// The broker does not check who owns a partition, so we do. What becomes of it is not told to us: the brokers are asked for the group's offsets when lag is measured.
     fn commit(&mut self) {
         let list = self.read_and_done();
         self.uncommitted = false;
@@ -334,7 +329,6 @@ impl Poller {
         if list.count() == 0 {
             return;
         }
-        self.shared.commit_unanswered.store(true, Ordering::Release);
         if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
             warn!(error = %error, "offsets not committed, will be tried again");
             self.shared.commit_failed.store(true, Ordering::Release);

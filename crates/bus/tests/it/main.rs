@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bus::{
     Consumer, InProcessBroker, KafkaSettings, NewRecord, Offsets, Patience, Producer, Record,
-    Subscription, TopicPlan, Topics,
+    Refusal, Request, Subscription, TopicPlan, Topics,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -89,6 +89,37 @@ async fn what_was_not_committed_is_read_again() {
     let mut second = consumer(&settings);
     assert_eq!(read(&mut second, 1).await.len(), 1);
     second.close().await;
+}
+
+async fn group_has_committed(settings: &KafkaSettings, wanted: i64) {
+    let topics = Topics::new(settings, "test").unwrap();
+    let is = async || loop {
+        let positions = topics.positions("group", vec!["t".to_owned()]).await;
+        let mut positions = positions.unwrap().into_iter();
+        if positions.any(|position| position.committed == Some(wanted)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let in_time = tokio::time::timeout(LIMIT, is()).await.is_ok();
+    assert!(in_time, "{wanted} was not committed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_refused_to_commit_is_committed_later() {
+    let (broker, settings) = broker(&["t"]);
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    publish(&producer, "key", "value").await;
+    let mut consumer = consumer(&settings);
+    let records = read(&mut consumer, 1).await;
+    broker
+        .refuse(Request::OffsetCommit, &[Refusal::NotAuthorised])
+        .unwrap();
+    let mut offsets = Offsets::default();
+    offsets.past(&records[0]);
+    consumer.commit(offsets);
+    group_has_committed(&settings, 1).await;
+    consumer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
