@@ -240,9 +240,9 @@ impl Breaker {
 
     /// Whether a failed send is an attempt of its message. Asked before [`Self::record`]: the failure that opens the circuit is one.
     ///
-    /// A message never runs out of attempts because of an outage that is known.
-    pub(crate) fn spends_attempts(&self) -> bool {
-        self.state() == BreakerState::Closed
+    /// A message never runs out of attempts because of an outage that is known. Where the provider has just answered another, a failure is the message's own: one that always fails must not open the circuit again for ever.
+    pub(crate) const fn spends_attempts(&self) -> bool {
+        matches!(self.circuit, Circuit::Closed(_) | Circuit::Ramp { .. })
     }
 
     /// For the metric.

@@ -28,6 +28,8 @@ pub(crate) struct DeadLetters {
     group: String,
     metrics: NotifierMetrics,
     storms: Arc<Mutex<StormGuard>>,
+    /// Why the last one was not written.
+    unwritten: Arc<Mutex<Option<String>>>,
 }
 
 /// What happened to a record before it is given up.
@@ -77,6 +79,7 @@ impl DeadLetters {
             group,
             metrics,
             storms: Arc::default(),
+            unwritten: Arc::default(),
         })
     }
 
@@ -98,7 +101,9 @@ impl DeadLetters {
             .filter(|(name, _)| !name.starts_with("dlq-"))
             .cloned();
         let headers: Vec<_> = original.chain(told).collect();
-        self.publish(record, &headers).await?;
+        let published = self.publish(record, &headers).await;
+        *self.unwritten() = published.as_ref().err().map(reason);
+        published?;
         self.metrics.count_dead(&record.topic, verdict.class);
         warn!(
             event.id = story.event_id.map(String::from),
@@ -129,6 +134,17 @@ impl DeadLetters {
                 "a flood of dead letters: the partition is not read for a while, look at their errors"
             );
         }
+    }
+
+    /// Why a dead letter waits, free of personal data.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.unwritten().clone()
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<String>> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partitions that are not to be read now.
@@ -196,8 +212,15 @@ impl DeadLetters {
 
 /// Says that a dead letter waits, and for what.
 pub(crate) fn warn_unwritten(error: &PublishError) {
-    let reason = error.source().map(ToString::to_string);
-    warn!(error = %error, reason, "dead letter not written, trying again");
+    warn!(
+        error = reason(error),
+        "dead letter not written, trying again"
+    );
+}
+
+fn reason(error: &PublishError) -> String {
+    let source = error.source().map(|source| format!(": {source}"));
+    format!("{error}{}", source.unwrap_or_default())
 }
 
 /// The id of whatever this is, as well as it can be known.

@@ -1,7 +1,7 @@
 //! From the inbox to the workers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chassis::{Failure, Shutdown};
@@ -24,6 +24,9 @@ pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(20);
 /// The longest nap: rows that another process took in, and freed ones, announce themselves to nobody.
 const NAP: Duration = Duration::from_secs(1);
 
+/// An outcome that is not written after this long waits for the database. Leases last half of [`LEASE_MARGIN`] longer at least.
+const STUCK: Duration = Duration::from_secs(2);
+
 /// What intake, dispatcher and recorder tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Workload {
@@ -35,7 +38,8 @@ pub(crate) struct Workload {
     unfinished: AtomicI64,
     /// How often rows came that no worker has in hand.
     arrivals: AtomicU64,
-    writing: AtomicBool,
+    /// Since when the oldest outcome waits that is being written.
+    unwritten: Mutex<Option<Instant>>,
 }
 
 impl Workload {
@@ -57,7 +61,6 @@ impl Workload {
 
     /// Outcomes were written: slots are free, and rows behind them may be due.
     pub(crate) fn settled(&self, finished: usize) {
-        self.writing.store(false, Ordering::Release);
         self.unfinished
             .fetch_sub(i64::try_from(finished).unwrap_or(0), Ordering::Relaxed);
         self.changed.notify_one();
@@ -68,13 +71,21 @@ impl Workload {
         self.unfinished.store(unfinished, Ordering::Relaxed);
     }
 
-    /// Outcomes are being written, or wait for the database.
-    pub(crate) fn set_writing(&self) {
-        self.writing.store(true, Ordering::Release);
+    /// The oldest outcome that is not written is of then.
+    pub(crate) fn set_unwritten(&self, since: Option<Instant>) {
+        *self.unwritten() = since;
     }
 
-    pub(crate) fn is_writing(&self) -> bool {
-        self.writing.load(Ordering::Acquire)
+    /// Whether outcomes wait for the database so long that their leases may end meanwhile.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.unwritten()
+            .is_some_and(|since| since.elapsed() > STUCK)
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn arrivals(&self) -> u64 {
@@ -225,12 +236,12 @@ impl<C: Channel> Dispatcher<C> {
 
     async fn serve(&self, gate: &Arc<Gate>, choice: Choice) -> Next {
         // No more than there may be rows for: the rest is for what comes in.
-        let Some(slots) = self.take_slots(self.waiting().clamp(1, CLAIM_LIMIT)) else {
+        let Some(mut slots) = self.take_slots(self.waiting().clamp(1, CLAIM_LIMIT)) else {
             return Next::WhenSettled;
         };
         match gate.opening(Instant::now(), slots.num_permits()) {
             Opening::Sends(count) => {
-                let (rows, deadline) = self.claim(gate, choice, count).await;
+                let (rows, deadline) = self.claim(gate, (choice, count), &mut slots).await;
                 let claimed = rows.len();
                 self.start(rows, self.grant(gate, count, deadline), slots);
                 match claimed {
@@ -240,7 +251,7 @@ impl<C: Channel> Dispatcher<C> {
                 }
             }
             Opening::Probe => {
-                let (rows, deadline) = self.claim(gate, choice, 1).await;
+                let (rows, deadline) = self.claim(gate, (choice, 1), &mut slots).await;
                 if rows.is_empty() {
                     return Next::WhenDue;
                 }
@@ -258,15 +269,16 @@ impl<C: Channel> Dispatcher<C> {
     async fn claim(
         &self,
         gate: &Arc<Gate>,
-        choice: Choice,
-        limit: usize,
+        (choice, limit): (Choice, usize),
+        slots: &mut OwnedSemaphorePermit,
     ) -> (Vec<Claimed>, Instant) {
         // The lease begins in the claim's statement, so no later than now.
         let deadline = Instant::now() + LEASE_MARGIN / 2;
         let wanted = (gate.provider(), choice);
         let claimed = self.inbox.claim(wanted, limit, self.lease).await;
-        let rows = claimed.unwrap_or_else(|error| {
-            warn!(error = %error, "could not claim messages, trying again");
+        let rows = claimed.unwrap_or_else(|failed| {
+            warn!(error = %failed.error, "could not claim messages, trying again");
+            self.give_back(failed.in_doubt, slots);
             Vec::new()
         });
         (rows, deadline)
@@ -346,8 +358,17 @@ impl<C: Channel> Dispatcher<C> {
                 let finished = worker.work(row, turn.gate(), deadline).await;
                 drop(turn);
                 // The recorder outlives every sender.
-                drop(done.send(Done { finished, slot }).await);
+                drop(done.send(Done::Worked(finished, slot)).await);
             });
+        }
+    }
+
+    /// Claims whose commit failed, or its answer was lost.
+    pub(crate) fn give_back(&self, rows: Vec<Claimed>, slots: &mut OwnedSemaphorePermit) {
+        for row in rows {
+            let Some(slot) = slots.split(1) else { return };
+            let done = self.done.clone();
+            tokio::spawn(async move { drop(done.send(Done::Lost(row, slot)).await) });
         }
     }
 

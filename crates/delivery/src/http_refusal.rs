@@ -7,6 +7,9 @@ use reqwest::{RequestBuilder, StatusCode};
 
 use crate::channel::{FailureClass, Scope, SendError};
 
+/// A limit's shortest pause: some ask for none, and would be asked again without one.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// An HTTP API, as errors name it.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpApi {
@@ -121,10 +124,12 @@ impl HttpAnswer {
 }
 
 impl HttpRefusal {
-    /// A limit: as long as the answer asks, or this long.
+    /// A limit: as long as the answer asks, but a second at least, or this long.
     pub fn limited(&self, pause: Duration, scope: Scope) -> FailureClass {
         FailureClass::RateLimited {
-            after: self.retry_after.unwrap_or(pause),
+            after: self
+                .retry_after
+                .map_or(pause, |asked| asked.max(SHORTEST_PAUSE)),
             scope,
         }
     }
@@ -193,6 +198,8 @@ mod tests {
         assert_eq!(refusal.by_status(PAUSE), expected(PAUSE));
         refusal.retry_after = Some(Duration::from_secs(7));
         assert_eq!(refusal.by_status(PAUSE), expected(Duration::from_secs(7)));
+        refusal.retry_after = Some(Duration::ZERO);
+        assert_eq!(refusal.by_status(PAUSE), expected(Duration::from_secs(1)));
     }
 
     #[test]

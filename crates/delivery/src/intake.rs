@@ -208,10 +208,15 @@ impl<C: channel::Channel> Intake<C> {
             .filter_map(|row| self.status(sorted, row))
             .collect::<Result<Vec<_>, _>>()?;
         let handover = self.outbox.insert(&mut transaction, rows).await?;
-        transaction.commit().await?;
+        let rows = claimed(sorted, &stored);
+        if let Err(error) = transaction.commit().await {
+            if let Some((_, mut slots)) = workers {
+                self.dispatcher.give_back(rows, &mut slots);
+            }
+            return Err(error);
+        }
         self.outbox.hand_over(handover);
         if let Some((grant, slots)) = workers {
-            let rows = claimed(sorted, &stored);
             self.dispatcher.start(rows, grant, slots);
         }
         Ok(stored)
@@ -281,13 +286,14 @@ impl<C: channel::Channel> Intake<C> {
             self.metrics.lag.get_or_create(&label).set(lag.records);
         }
         let paused = self.dead_letters.paused(Instant::now());
-        let calm = match paused.len() {
-            0 => Ok(()),
-            count => Err(format!(
+        let state = match (self.dead_letters.problem(), paused.len()) {
+            (Some(problem), _) => Err(format!("one waits to be written: {problem}")),
+            (None, 0) => Ok(()),
+            (None, count) => Err(format!(
                 "{count} partitions are not read for a while: too many of their records became dead letters at once"
             )),
         };
-        self.readiness.set_optional("dead letters", calm);
+        self.readiness.set_optional("dead letters", state);
         self.metrics
             .paused
             .set(i64::try_from(paused.len()).unwrap_or(i64::MAX));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::Failure;
 use database::{Database, Error, WriteTransaction};
@@ -25,12 +25,16 @@ pub(crate) struct Finished {
     pub(crate) settled: Settled,
     /// For `notification-status`; none of an event that cannot be read.
     pub(crate) status: Option<NotificationStatus>,
+    /// When it had it.
+    pub(crate) at: Instant,
 }
 
-/// A worker's result. Its slot is free once the result is written: so a crash can repeat no more sends than there are slots.
-pub(crate) struct Done {
-    pub(crate) finished: Finished,
-    pub(crate) slot: OwnedSemaphorePermit,
+/// What became of a claim. Its slot is free once that is written: so a crash can repeat no more sends than there are slots.
+pub(crate) enum Done {
+    /// A worker's result.
+    Worked(Finished, OwnedSemaphorePermit),
+    /// Its commit failed, or the answer was lost: nobody sends it, and if it was claimed, it is to be so no more.
+    Lost(Claimed, OwnedSemaphorePermit),
 }
 
 /// Writes outcomes, and the statuses that tell them, until the last worker is done.
@@ -50,20 +54,36 @@ struct Batch {
     /// Of each the row, the token, and what is told of it.
     told: Vec<(i64, i64, Option<NotificationStatus>)>,
     slots: Option<OwnedSemaphorePermit>,
+    /// Of when the oldest is.
+    since: Option<Instant>,
 }
 
 impl Batch {
-    fn add(&mut self, Done { finished, slot }: Done) {
-        let Finished { settled, status } = finished;
-        self.told.push((settled.seq, settled.token, status));
-        self.settled.push(settled);
+    fn add(&mut self, done: Done) {
+        let slot = match done {
+            Done::Worked(finished, slot) => {
+                let Finished {
+                    settled,
+                    status,
+                    at,
+                } = finished;
+                self.since = Some(self.since.map_or(at, |since| since.min(at)));
+                self.told.push((settled.seq, settled.token, status));
+                self.settled.push(settled);
+                slot
+            }
+            Done::Lost(row, slot) => {
+                self.give_back(&[row]);
+                slot
+            }
+        };
         match &mut self.slots {
             Some(slots) => slots.merge(slot),
             None => self.slots = Some(slot),
         }
     }
 
-    /// The commit of these claims failed, or its answer was lost: nobody sends them, and if they were claimed, they are so no more.
+    /// [`Done::Lost`].
     fn give_back(&mut self, claimed: &[Claimed]) {
         self.settled.extend(claimed.iter().map(|row| Settled {
             seq: row.seq,
@@ -94,11 +114,15 @@ impl<C: Channel> Recorder<C> {
     pub(crate) async fn run(self, mut done: Receiver<Done>) -> Result<(), Failure> {
         let mut arrived = Vec::new();
         while done.recv_many(&mut arrived, 512).await > 0 {
-            self.workload.set_writing();
             let arrivals = self.workload.arrivals();
             let mut batch = Batch::default();
             arrived.drain(..).for_each(|one| batch.add(one));
+            self.workload.set_unwritten(batch.since);
             self.write(&mut batch).await;
+            // What came meanwhile counts as old as these, until it is written itself.
+            if done.is_empty() {
+                self.workload.set_unwritten(None);
+            }
             let (ended, settled) = (batch.ended(), batch.settled.len());
             drop(batch);
             self.workload.settled(ended);

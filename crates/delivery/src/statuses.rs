@@ -168,6 +168,7 @@ mod tests {
             let stored = Stored {
                 event_id: "a".to_owned(),
                 seq: 1,
+                token: 0,
                 received_at: chrono::DateTime::UNIX_EPOCH,
                 place,
             };

@@ -88,7 +88,11 @@ impl<C: Channel> Worker<C> {
             token: row.token,
             outcome,
         };
-        Finished { settled, status }
+        Finished {
+            settled,
+            status,
+            at: Instant::now(),
+        }
     }
 
     async fn settle(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::chance;
 use chrono::DateTime;
 use database::{Dialect, Error, WriteTransaction, batch};
 use sqlx::any::{AnyArguments, AnyRow};
@@ -19,6 +20,11 @@ const TURN: &str = "select pg_advisory_xact_lock(hashtext(current_schema() || '.
 /// The same where nobody else has the turn, and says whether it has it.
 const TURN_IF_FREE: &str = "select pg_try_advisory_xact_lock(hashtext(current_schema() || '.inbox.claim')), set_config('enable_sort', 'off', true)";
 
+/// A claim's token is so much more than the last one: a number that no other claim takes, or one whose commit failed would be known by the token of the next.
+pub(crate) fn token_step() -> i64 {
+    i64::try_from(chance::number_in(1..1 << 31)).unwrap_or(1)
+}
+
 /// Claims for provider `$2` and `$3` microseconds at most `$4` of the rows that the condition names, oldest first: of each PNR the first unfinished one, and none while another is in flight.
 macro_rules! claiming {
     ($database:expr, $($rows:tt),+) => {
@@ -34,7 +40,7 @@ macro_rules! claiming {
                      order by o.version, o.event_at, o.seq limit 1)
                  and (select c.seq from inbox c where c.pnr = i.pnr and c.state = 'CLAIMED' limit 1) is null
                  order by i.not_before, i.seq limit $4)
-             update inbox set state = 'CLAIMED', token = inbox.token + 1, attempts = attempts + 1, provider = $2, lease_until = ",
+             update inbox set state = 'CLAIMED', token = inbox.token + $7, attempts = attempts + 1, provider = $2, lease_until = ",
             now,
             " + $3 from due where ",
             ("inbox.seq = any (array[due.seq])" | "inbox.seq = due.seq"),
@@ -60,6 +66,26 @@ pub enum Choice {
     InDoubt,
 }
 
+/// What the database said, and the rows that it may have claimed all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("not claimed, as far as is known")]
+pub struct ClaimFailed {
+    /// Why.
+    #[source]
+    pub error: Error,
+    /// Rows whose commit failed, or its answer was lost: an outcome gives them back, or their lease ends the claim.
+    pub in_doubt: Vec<Claimed>,
+}
+
+impl From<Error> for ClaimFailed {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            in_doubt: Vec::new(),
+        }
+    }
+}
+
 impl Inbox {
     /// Takes rows that are due for this provider, oldest first: of each PNR the first unfinished one, and none while another is in flight.
     ///
@@ -67,13 +93,13 @@ impl Inbox {
     /// Claims are taken one process after another, so that two cannot take two rows of a PNR.
     ///
     /// # Errors
-    /// Whatever the database says; then nothing was claimed, or the lease ends the claim.
+    /// [`ClaimFailed`].
     pub async fn claim(
         &self,
         (provider, choice): (&str, Choice),
         limit: usize,
         lease: Duration,
-    ) -> Result<Vec<Claimed>, Error> {
+    ) -> Result<Vec<Claimed>, ClaimFailed> {
         let idle = Idle {
             provider,
             workers: limit,
@@ -81,8 +107,13 @@ impl Inbox {
         };
         let mut transaction = self.begin_claiming().await?;
         let claimed = self.claim_due(&mut transaction, choice, idle).await?;
-        transaction.commit().await?;
-        Ok(claimed)
+        match transaction.commit().await {
+            Ok(()) => Ok(claimed),
+            Err(error) => Err(ClaimFailed {
+                error,
+                in_doubt: claimed,
+            }),
+        }
     }
 
     /// Begins a transaction in which no other process claims: for [`Inbox::claim_due`] and [`Inbox::claim_next`], and for [`Inbox::store`] with idle workers.
@@ -148,8 +179,8 @@ impl Inbox {
         let sql = claiming!(
             self.database,
             // Behind the offset the planner does not see that all of them are due, and reads no index of due rows.
-            ("(select * from inbox where seq = any (array(select json_array_elements_text($7::json)::bigint)) offset 0) i where"
-                | "inbox i where i.seq in (select value from json_each($7)) and"),
+            ("(select * from inbox where seq = any (array(select json_array_elements_text($8::json)::bigint)) offset 0) i where"
+                | "inbox i where i.seq in (select value from json_each($8)) and"),
             " i.state = 'PENDING' and i.not_before <= ",
             now
         );
@@ -171,6 +202,7 @@ impl Inbox {
             .bind(i64::try_from(idle.workers).unwrap_or(i64::MAX))
             .bind(i64::from(choice == Choice::Any))
             .bind(self.providers.clone())
+            .bind(token_step())
     }
 
     /// Claimed rows, oldest first, and whether each is still worth sending.

@@ -10,7 +10,7 @@ mod store;
 
 use database::Schema;
 
-pub use claims::Choice;
+pub use claims::{Choice, ClaimFailed};
 pub use fate::Fate;
 pub use outcome::{Certainty, Outcome, Settled, State, Verdict};
 pub use row::{Arrival, Claimed};

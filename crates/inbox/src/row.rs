@@ -161,7 +161,7 @@ impl Claimed {
     pub fn at_once(record: Record, stored: &Stored) -> Self {
         Self {
             seq: stored.seq,
-            token: 1,
+            token: stored.token,
             attempt: 1,
             record,
             fate: Fate::Send,

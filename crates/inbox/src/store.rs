@@ -10,6 +10,7 @@ use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{Row as _, ValueRef as _};
 
+use crate::claims::token_step;
 use crate::row::Arrival;
 use crate::sql::timed;
 
@@ -39,6 +40,8 @@ pub struct Stored {
     pub event_id: String,
     /// Its row.
     pub seq: i64,
+    /// The claim, of one that is claimed.
+    pub token: i64,
     /// When it was taken in.
     pub received_at: DateTime<Utc>,
     /// Its place.
@@ -70,7 +73,7 @@ struct Row<'a> {
 pub enum Place {
     /// It may be claimed in its turn.
     Due,
-    /// It is claimed for an idle worker, attempt 1, token 1.
+    /// It is claimed for an idle worker, attempt 1.
     Claimed,
     /// It waits for an earlier event of its PNR.
     Waiting,
@@ -145,7 +148,7 @@ impl Inbox {
             "insert into inbox (event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, not_before, received_at, finished_at, token, attempts, provider, lease_until)
              select event_id, pnr, event_type, version, event_at, awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state,
                  now + case when awaits is null then 0 else $4 end, now, case when state = 'EXPIRED' then now end,
-                 claimed, claimed, case when claimed = 1 then $5 end, case when claimed = 1 then now + $6 else 0 end
+                 claimed * $7, claimed, case when claimed = 1 then $5 end, case when claimed = 1 then now + $6 else 0 end
              from (select event_id, pnr, event_type, version, event_at, case unmet when 1 then awaits end as awaits, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, state, now,
                  case state when 'CLAIMED' then 1 else 0 end as claimed
              from (select r.*, case when r.kafka_timestamp * 1000 < r.now - $3 then 'EXPIRED' when r.at_once = 1 and r.unmet = 0
@@ -168,7 +171,7 @@ impl Inbox {
             (" offset 0" | ""),
             ") as r",
             (" offset 0" | ""),
-            ") as r) as r where true on conflict (event_id) do nothing returning event_id, seq, state, received_at, awaits,
+            ") as r) as r where true on conflict (event_id) do nothing returning event_id, seq, token, state, received_at, awaits,
                  (select w.seq from inbox w where w.pnr = inbox.pnr and w.awaits is not null limit 1) as awaited",
         );
         let insert = sqlx::query(sql)
@@ -177,7 +180,8 @@ impl Inbox {
             .bind(span_micros(self.rules.max_age))
             .bind(span_micros(self.rules.order_wait))
             .bind(idle.map(|idle| idle.provider.to_owned()))
-            .bind(span_micros(idle.map_or(Duration::ZERO, |idle| idle.lease)));
+            .bind(span_micros(idle.map_or(Duration::ZERO, |idle| idle.lease)))
+            .bind(token_step());
         let rows = insert.fetch_all(transaction).await?;
         let gates = rows
             .iter()
@@ -272,7 +276,7 @@ impl Inbox {
             now,
             (", origin = r.origin from json_to_recordset($2::json) as r(event_id text, origin text) where inbox.event_id = any (array[r.event_id])"
                 | ", origin = r.value->>'origin' from json_each($2) as r where inbox.event_id = r.value->>'event_id'"),
-            " and (inbox.state = 'DEAD' or (inbox.state = 'PENDING' and inbox.verdict is not null)) returning inbox.event_id, inbox.seq, inbox.received_at, 'REOPENED' as state",
+            " and (inbox.state = 'DEAD' or (inbox.state = 'PENDING' and inbox.verdict is not null)) returning inbox.event_id, inbox.seq, inbox.token, inbox.received_at, 'REOPENED' as state",
         );
         let update = sqlx::query(sql).bind(self.now()).bind(batch(arrivals)?);
         let reopened = update.fetch_all(&mut *transaction).await?;
@@ -314,6 +318,7 @@ fn stored(row: &AnyRow) -> Result<Stored, Error> {
     Ok(Stored {
         event_id: row.try_get("event_id")?,
         seq: row.try_get("seq")?,
+        token: row.try_get("token")?,
         received_at: from_micros(row.try_get("received_at")?),
         place: match state.as_str() {
             "EXPIRED" => Place::Expired,

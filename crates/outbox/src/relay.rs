@@ -38,6 +38,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Rows written longer ago than this are handed over, or never will be.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
+/// How long a commit whose answer was lost may still be on its way, and its rows too young to be [`FORGOTTEN_AFTER`].
+const UNCERTAIN: Duration = Duration::from_secs(30);
+
 type Reported = (OutboxRow, Result<Published, PublishError>, Span);
 
 type Report = Pin<Box<dyn Future<Output = Reported> + Send>>;
@@ -54,8 +57,8 @@ pub struct Relay {
     in_flight: FuturesUnordered<Report>,
     unmarked: Unmarked,
     refused: Vec<String>,
-    /// The database failed in the middle of a change of names: rows may be in ours that nobody here knows of.
-    uncertain: bool,
+    /// Until then rows may come to be in our name that nobody here knows of: the database failed in the middle of a change of names, or of a transaction.
+    uncertain_until: Option<Instant>,
 }
 
 impl Relay {
@@ -77,7 +80,7 @@ impl Relay {
             in_flight,
             unmarked,
             refused: Vec::new(),
-            uncertain: false,
+            uncertain_until: None,
         }
     }
 
@@ -232,9 +235,10 @@ impl Relay {
     /// Rows in our name that were neither handed over nor claimed, as far as we know: the commit was made, but its confirmation lost.
     async fn let_go_of_forgotten(&mut self) {
         // What waits in memory is not among the unmarked yet.
-        if !self.uncertain || !self.fresh.is_empty() {
+        let Some(until) = self.uncertain_until.filter(|_| self.fresh.is_empty()) else {
             return;
-        }
+        };
+        let is_last_look = until <= Instant::now();
         let handed_over_by_now = self.clock.now() - FORGOTTEN_AFTER;
         let outcome = async {
             let mut forgotten = self.store.held(handed_over_by_now).await?;
@@ -244,7 +248,9 @@ impl Relay {
         };
         match outcome.await {
             Ok(count) => {
-                self.uncertain = false;
+                if is_last_look {
+                    self.uncertain_until = None;
+                }
                 if count > 0 {
                     info!(
                         rows = count,
@@ -295,6 +301,9 @@ impl Relay {
     /// Takes rows nobody holds, unless older ones wait in memory.
     async fn sweep(&mut self) {
         let left_over = self.shared.take_left_over();
+        if !left_over.is_empty() {
+            self.be_uncertain();
+        }
         let wanted = (self.fresh.is_empty() || self.shared.database_is_older())
             && self.in_flight.len() < IN_FLIGHT_LIMIT;
         if wanted {
@@ -315,10 +324,14 @@ impl Relay {
             Ok(None) => {}
             Err(error) => {
                 self.shared.not_swept();
-                self.uncertain = true;
+                self.be_uncertain();
                 warn!(error = %error, "could not look for unpublished rows");
             }
         }
+    }
+
+    fn be_uncertain(&mut self) {
+        self.uncertain_until = Some(Instant::now() + UNCERTAIN);
     }
 
     async fn swept(&mut self, rows: Vec<OutboxRow>) {

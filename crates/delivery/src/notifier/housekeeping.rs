@@ -84,7 +84,7 @@ pub(super) async fn clean(
 impl Parts {
     async fn recover(&self) -> Result<(), database::Error> {
         // Outcomes that wait for the database go first, or their messages would be sent again.
-        let freed = if self.workload.is_writing() {
+        let freed = if self.workload.is_stuck() {
             0
         } else {
             self.inbox.recover().await?

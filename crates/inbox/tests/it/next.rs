@@ -103,6 +103,29 @@ async fn of_what_is_due_the_oldest_is_claimed_with_an_outcome_whosever_it_is() {
     assert_eq!(ids(&fixture.claim(10).await), ["y"]);
 }
 
+/// A process whose commit fails gives the rows back a little later, when another may have claimed them.
+#[tokio::test]
+async fn an_outcome_of_a_claim_whose_commit_failed_does_not_end_the_next_claim() {
+    let fixture = Fixture::new().await;
+    fixture
+        .store(&[("a", "2400000001", EventType::BookingConfirmed)])
+        .await;
+    let inbox = &fixture.inbox;
+    let mut transaction = inbox.begin_claiming().await.unwrap();
+    let claim = inbox.claim_due(&mut transaction, Choice::Any, idle("smtp", 1));
+    let failed = claim.await.unwrap().remove(0);
+    drop(transaction);
+    let next = fixture.claim_one().await;
+    assert_eq!(next.seq, failed.seq);
+    let back = Outcome::Defer {
+        after: Duration::ZERO,
+        certainty: Certainty::Unchanged,
+        reason: "the database did not answer".to_owned(),
+    };
+    assert_eq!(fixture.settle(&failed, back).await, 0);
+    assert_eq!(fixture.settle(&next, sent()).await, 1);
+}
+
 #[tokio::test]
 async fn whoever_would_claim_what_is_due_does_not_wait_for_the_turn() {
     let fixture = Fixture::new().await;
