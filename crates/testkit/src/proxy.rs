@@ -23,6 +23,8 @@ pub enum Link {
     Slow(Duration),
     /// Of a hundred chunks so many come late by [`RETRANSMISSION`], as TCP shows a lost packet.
     Lossy(u64),
+    /// Of a hundred commits that PostgreSQL made so many are not told: the connection is closed in place of the answer.
+    Silent(u64),
     /// Connections are taken and nothing is ever answered. Those that were open then stay so for good, as behind a firewall that forgot them.
     HalfOpen,
 }

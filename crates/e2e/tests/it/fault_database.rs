@@ -33,10 +33,11 @@ async fn linked() -> Option<(System, Vec<Proxy>)> {
     Some((system, links))
 }
 
-async fn through(link: Link, span: Duration) {
+/// The system afterwards; none where it was not run.
+async fn through(link: Link, span: Duration) -> Option<System> {
     let Some((system, links)) = linked().await else {
         println!("not run: a SQLite database has no server; give TEST_DATABASE_URL");
-        return;
+        return None;
     };
     let run = UnderLoad::start(system, 30).await;
     run.go_on(Duration::from_secs(2)).await;
@@ -48,13 +49,29 @@ async fn through(link: Link, span: Duration) {
         one.set(Link::Good);
     }
     let what = format!("databases {link:?} for {span:?}");
-    let refused = run.finish_clean(&what).await.report.refusals;
+    let ended = run.finish_clean(&what).await;
+    let refused = ended.report.refusals;
     assert!(refused > 0 || link != Link::Cut, "the fault was not met");
+    Some(ended.system)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_that_go_away_lose_and_double_nothing() {
-    through(Link::Cut, span(8)).await;
+    drop(through(Link::Cut, span(8)).await);
+}
+
+/// Nobody sends what was claimed by a commit that was not told, and whoever claimed it knows that: it is in nobody's doubt.
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_do_not_tell_what_they_committed_lose_and_double_nothing() {
+    let Some(system) = through(Link::Silent(20), span(8)).await else {
+        return;
+    };
+    for name in ["email-notifier", "sms-notifier", "whatsapp-notifier"] {
+        let database = session(&system, name).await;
+        let sql = "select count(*) from inbox where unsure_of is not null";
+        let unsure: i64 = sqlx::query_scalar(sql).fetch_one(&database).await.unwrap();
+        assert_eq!(unsure, 0, "{name}");
+    }
 }
 
 /// Records that it holds are no more read than those at the broker.
@@ -79,7 +96,7 @@ async fn a_notifier_without_its_database_tells_how_far_it_is_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_that_take_two_seconds_lose_and_double_nothing() {
-    through(Link::Slow(Duration::from_secs(1)), span(10)).await;
+    drop(through(Link::Slow(Duration::from_secs(1)), span(10)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use crate::under_load::UnderLoad;
 async fn linked(link: Link) -> (System, Vec<Proxy>) {
     // Where every answer comes, a busy machine is to make no doubt.
     let timeout = match link {
-        Link::Slow(_) | Link::Lossy(_) | Link::Good => "10s",
+        Link::Slow(_) | Link::Lossy(_) | Link::Silent(_) | Link::Good => "10s",
         Link::Cut | Link::HalfOpen => "2s",
     };
     let builder = System::builder().with("PROVIDER_TIMEOUT", timeout);

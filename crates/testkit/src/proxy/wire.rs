@@ -19,6 +19,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks on their way, each way.
 const IN_FLIGHT: usize = 256;
 
+/// PostgreSQL's answer to a commit: `CommandComplete`, 11 bytes, its tag.
+const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
+
 /// What to write in the place of what: as long as each other.
 pub(super) type Names = Arc<Vec<(Vec<u8>, Vec<u8>)>>;
 
@@ -110,7 +113,11 @@ async fn take(
         for (name, other) in names.iter() {
             rename(&mut chunk, name, other);
         }
-        let due = Instant::now() + lateness(*link.borrow());
+        let state = *link.borrow();
+        if is_silenced(state, &chunk) {
+            return Ok(());
+        }
+        let due = Instant::now() + lateness(state);
         if length == 0 || sender.send((due, chunk)).await.is_err() {
             return Ok(());
         }
@@ -125,11 +132,22 @@ async fn give(to: &mut OwnedWriteHalf, mut receiver: mpsc::Receiver<Chunk>) -> i
     Ok(())
 }
 
+fn is_silenced(link: Link, chunk: &[u8]) -> bool {
+    let Link::Silent(percent) = link else {
+        return false;
+    };
+    let commits = chunk.windows(COMMITTED.len());
+    commits.filter(|window| *window == COMMITTED).count() > 0
+        && chassis::chance::number_in(0..100) < percent
+}
+
 fn lateness(link: Link) -> Duration {
     match link {
         Link::Slow(each_way) => each_way,
         Link::Lossy(percent) if chassis::chance::number_in(0..100) < percent => RETRANSMISSION,
-        Link::Good | Link::Cut | Link::Lossy(_) | Link::HalfOpen => Duration::ZERO,
+        Link::Good | Link::Cut | Link::Lossy(_) | Link::HalfOpen | Link::Silent(_) => {
+            Duration::ZERO
+        }
     }
 }
 
