@@ -238,16 +238,18 @@ impl Inbox {
         Ok(freed)
     }
 
-    /// Deletes rows that were finished longer ago than `age`, of the `limit` oldest. Says how many: none means that all were.
+    /// Deletes at most `limit` rows that were finished longer ago than `age`. Says how many: none means that all were.
+    ///
+    /// They are looked for among twenty times as many that came first: some of those may have been replayed since.
     ///
     /// # Errors
     /// Whatever the database says.
     pub async fn forget(&self, age: Duration, limit: u16) -> Result<u64, Error> {
         let sql = timed!(
             self.database,
-            "delete from inbox where seq in (select o.seq from inbox o order by o.seq limit $3) and finished_at < ",
+            "delete from inbox where seq in (select o.seq from (select seq, finished_at from inbox order by seq limit $3 * 20) as o where o.finished_at < ",
             now,
-            " - $2",
+            " - $2 limit $3)",
         );
         let mut transaction = self.database.begin().await?;
         let delete = sqlx::query(sql)

@@ -12,16 +12,17 @@ mod parameters;
 mod schema;
 mod story;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use chassis::Readiness;
 use chassis::metrics::Metrics;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::error;
@@ -38,6 +39,9 @@ const BODY_LIMIT_BYTES: usize = 64 * 1024;
 /// How long a request may take, from its head to its answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
+/// Reads at once: those that the database answers and those that wait for a connection, as writers do. More are refused.
+const READS_LIMIT: usize = 256;
+
 /// What the handlers share.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -48,8 +52,26 @@ pub(crate) struct Api {
 
 /// Everything the port answers.
 pub(crate) fn router(api: Api, metrics: &Metrics, readiness: Readiness) -> Router {
-    let routes = guarded(openapi::router(api), REQUEST_LIMIT);
+    let routes = guarded(admitted(openapi::router(api), READS_LIMIT), REQUEST_LIMIT);
     chassis::http::router(metrics, readiness, routes).layer(from_fn(envelope::wrap))
+}
+
+/// No more than so many reads at once; commands wait in lanes of their own.
+fn admitted(routes: Router, reads: usize) -> Router {
+    routes.layer(from_fn_with_state(Arc::new(Semaphore::new(reads)), admit))
+}
+
+async fn admit(State(reads): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if !request.method().is_safe() {
+        return next.run(request).await;
+    }
+    match reads.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_none) => {
+            let detail = "too many reads are waiting already";
+            Problem::new(Kind::Overloaded, detail).into_response()
+        }
+    }
 }
 
 /// Whatever a handler does, it ends with an answer.
@@ -106,17 +128,40 @@ mod tests {
     }
 
     async fn answer_of(path: &str) -> reqwest::Response {
+        let base = served(1, Duration::from_millis(50)).await;
+        reqwest::get(format!("{base}{path}")).await.unwrap()
+    }
+
+    /// Where it is.
+    async fn served(reads: usize, limit: Duration) -> String {
         let routes = Router::new()
             .route("/panics", get(panics))
-            .route("/hangs", get(pending::<()>));
-        let guarded = guarded(routes, Duration::from_millis(50));
+            .route("/hangs", get(pending::<()>).post(async || "done"));
+        let guarded = guarded(admitted(routes, reads), limit);
         let service = guarded.layer(from_fn(envelope::wrap));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        reqwest::get(format!("http://{address}{path}"))
-            .await
-            .unwrap()
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn reads_above_the_limit_are_refused_and_commands_are_not() {
+        let url = served(2, Duration::from_secs(10)).await + "/hangs";
+        let reads = [0, 1].map(|_| tokio::spawn(reqwest::get(url.clone())));
+        let refused = loop {
+            let one = tokio::time::timeout(Duration::from_millis(100), reqwest::get(&url));
+            if let Ok(answer) = one.await {
+                break answer.unwrap();
+            }
+        };
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers().get("retry-after").unwrap(), "1");
+        let body = refused.text().await.unwrap();
+        assert!(body.contains("urn:harkara:problem:overloaded"), "{body}");
+        let command = reqwest::Client::new().post(&url).send().await.unwrap();
+        assert_eq!(command.status(), 200);
+        reads.map(|read| read.abort());
     }
 
     #[tokio::test]

@@ -60,6 +60,22 @@ async fn what_was_finished_long_ago_is_forgotten_and_what_waits_is_not() {
 }
 
 #[tokio::test]
+async fn what_was_replayed_since_does_not_keep_what_came_after_it() {
+    let fixture = Fixture::new().await;
+    let week = Duration::from_hours(7 * 24);
+    fixture
+        .store(&[("replayed", "2400000001", CONFIRMED)])
+        .await;
+    let replayed = fixture.claim_one().await;
+    fixture.store(&[("old", "2400000002", CONFIRMED)]).await;
+    fixture.finish("old", sent()).await;
+    fixture.pass(week + Duration::from_micros(1));
+    fixture.settle(&replayed, sent()).await;
+    assert_eq!(fixture.inbox.forget(week, 1).await.unwrap(), 1);
+    assert_eq!(fixture.inbox.forget(week, 1).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_record_comes_out_as_it_went_in() {
     let fixture = Fixture::new().await;
     fixture.store(&[("a", "2400000001", CONFIRMED)]).await;
