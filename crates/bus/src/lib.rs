@@ -26,6 +26,6 @@ pub use offsets::Offsets;
 pub use plan::{Blueprint, Difference, TopicPlan, UnequalPartitions, config, span};
 pub use positions::Position;
 pub use producer::{ClientError, Patience, Producer, PublishError, Published};
-pub use record::{NewRecord, Record};
+pub use record::{Header, NewRecord, Record};
 pub use settings::{Compression, KafkaSettings, TopicSettings, servers};
 pub use topics::{TopicError, TopicLayout, Topics};

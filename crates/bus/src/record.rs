@@ -3,7 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::message::{self, BorrowedMessage, Headers, OwnedHeaders};
+
+/// Name and value of a header; a producer may leave the value out.
+pub type Header = (String, Option<Vec<u8>>);
 
 /// A record as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub struct Record {
     /// Value; none is a tombstone.
     pub value: Option<Vec<u8>>,
     /// Headers in their order; a name may repeat.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<Header>,
     /// Whether the headers could not be read: a name among them is not UTF-8. Then there are none here.
     pub damaged: bool,
 }
@@ -43,29 +46,23 @@ impl Record {
         }
     }
 
-    /// Headers as pairs of name and bytes.
+    /// Headers that have values, as pairs of name and bytes.
     pub fn header_pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_slice()))
+        let headers = self.headers.iter();
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)))
     }
 
     /// The last header of this name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().rev().find(|(known, _)| known == name);
-        found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+        found.and_then(|(_, value)| std::str::from_utf8(value.as_deref()?).ok())
     }
 }
 
-fn copied_headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
+fn copied_headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
     let headers = message.headers().into_iter().flat_map(Headers::iter);
     headers
-        .map(|header| {
-            (
-                header.key.to_owned(),
-                header.value.unwrap_or_default().to_vec(),
-            )
-        })
+        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
         .collect()
 }
 
@@ -81,16 +78,16 @@ pub struct NewRecord<'a> {
     /// Value.
     pub value: Option<&'a [u8]>,
     /// Headers.
-    pub headers: &'a [(String, Vec<u8>)],
+    pub headers: &'a [Header],
 }
 
 impl NewRecord<'_> {
     pub(crate) fn owned_headers(&self) -> OwnedHeaders {
         let empty = OwnedHeaders::new_with_capacity(self.headers.len());
         self.headers.iter().fold(empty, |headers, (key, value)| {
-            headers.insert(Header {
+            headers.insert(message::Header {
                 key,
-                value: Some(value.as_slice()),
+                value: value.as_deref(),
             })
         })
     }

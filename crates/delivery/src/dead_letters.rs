@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bus::{
-    ClientError, KafkaSettings, NewRecord, Patience, Producer, PublishError, Published, Record,
+    ClientError, Header, KafkaSettings, NewRecord, Patience, Producer, PublishError, Published,
+    Record,
 };
 use chrono::{DateTime, Utc};
 use events::{BookingEvent, Channel, DeadLetter, EventId, ReadHeaders, dead_letter_header};
@@ -94,7 +95,7 @@ impl DeadLetters {
         let told = story
             .to_pairs()
             .into_iter()
-            .map(|(name, value)| (name, value.into_bytes()));
+            .map(|(name, value)| (name, Some(value.into_bytes())));
         let original = record
             .headers
             .iter()
@@ -160,7 +161,7 @@ impl DeadLetters {
     async fn publish(
         &self,
         record: &Record,
-        headers: &[(String, Vec<u8>)],
+        headers: &[Header],
     ) -> Result<Published, PublishError> {
         let topic = self.channel.dead_letter_topic(&record.topic);
         let letter = NewRecord {

@@ -68,7 +68,7 @@ mod tests {
             value: Some(value.to_vec()),
             headers: headers
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+                .map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())))
                 .collect(),
             ..Record::default()
         }

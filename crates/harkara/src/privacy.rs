@@ -113,7 +113,7 @@ impl Privacy {
             String::new(),
         ];
         let headers = record.headers.iter();
-        lines.extend(headers.map(|(name, value)| self.header(name, value)));
+        lines.extend(headers.map(|(name, value)| self.header(name, value.as_deref())));
         lines.push(String::new());
         lines.push(self.value(record.value.as_deref()));
         lines.iter().map(|line| printable(line) + "\n").collect()
@@ -122,7 +122,10 @@ impl Privacy {
     /// The record as one line of JSON. A value that is no JSON object is text.
     pub(crate) fn record_json(self, record: &Record) -> String {
         let headers = record.headers.iter();
-        let headers = headers.map(|(name, value)| (name, self.header_text(name, value)));
+        let headers = headers.map(|(name, value)| {
+            let value = value.as_deref();
+            (name, value.map(|value| self.header_text(name, value)))
+        });
         let value = record.value.as_deref().map(|value| {
             let shown = self.value(Some(value));
             match serde_json::from_slice::<Members<'_>>(value) {
@@ -156,8 +159,9 @@ impl Privacy {
         }
     }
 
-    fn header(self, name: &str, value: &[u8]) -> String {
-        format!("{name:<22} {}", self.header_text(name, value))
+    fn header(self, name: &str, value: Option<&[u8]>) -> String {
+        let text = value.map(|value| self.header_text(name, value));
+        format!("{name:<22} {}", text.as_deref().unwrap_or("no value"))
     }
 
     fn header_text(self, name: &str, value: &[u8]) -> String {
@@ -318,9 +322,9 @@ mod tests {
             key: Some(b"1234567890".to_vec()),
             value: Some(SAMPLE.to_vec()),
             headers: vec![
-                ("ce_id".to_owned(), b"an-event".to_vec()),
-                ("x-passenger".to_owned(), b"John Doe".to_vec()),
-                ("dlq-error".to_owned(), b"red \x1b[31m".to_vec()),
+                ("ce_id".to_owned(), Some(b"an-event".to_vec())),
+                ("x-passenger".to_owned(), Some(b"John Doe".to_vec())),
+                ("dlq-error".to_owned(), Some(b"red \x1b[31m".to_vec())),
             ],
             ..Record::default()
         }

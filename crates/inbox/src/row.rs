@@ -104,7 +104,7 @@ fn awaited(headers: &ReadHeaders, version: i64, told: &[EventType]) -> Option<St
 #[derive(Debug, Serialize, Deserialize)]
 struct Origin {
     key: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Option<String>)>,
 }
 
 impl Origin {
@@ -113,7 +113,13 @@ impl Origin {
         Self {
             key: record.key.as_deref().map(|key| BASE64_STANDARD.encode(key)),
             headers: headers
-                .map(|(name, value)| (name.clone(), BASE64_STANDARD.encode(value)))
+                .map(|(name, value)| {
+                    let value = value.as_deref();
+                    (
+                        name.clone(),
+                        value.map(|value| BASE64_STANDARD.encode(value)),
+                    )
+                })
                 .collect(),
         }
     }
@@ -198,7 +204,8 @@ impl Claimed {
 fn read_record(row: &AnyRow) -> Result<Record, Error> {
     let origin: Origin = serde_json::from_str(row.try_get("origin")?).map_err(decode)?;
     let bytes = |text: String| BASE64_STANDARD.decode(text).map_err(decode);
-    let header = |(name, value): (String, String)| Ok((name, bytes(value)?));
+    let header =
+        |(name, value): (String, Option<String>)| Ok((name, value.map(bytes).transpose()?));
     let headers = origin.headers.into_iter().map(header);
     let payload: String = row.try_get("payload")?;
     Ok(Record {

@@ -146,7 +146,7 @@ impl Relay {
         let headers: Vec<_> = row
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+            .map(|(name, value)| (name.clone(), Some(value.clone().into_bytes())))
             .collect();
         let record = NewRecord {
             topic: &row.topic,

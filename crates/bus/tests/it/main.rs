@@ -29,7 +29,7 @@ fn consumer(settings: &KafkaSettings) -> Consumer {
 }
 
 async fn publish(producer: &Producer, key: &str, value: &str) {
-    let headers = [("h".to_owned(), b"1".to_vec())];
+    let headers = [("h".to_owned(), Some(b"1".to_vec()))];
     let record = NewRecord {
         topic: "t",
         partition: None,

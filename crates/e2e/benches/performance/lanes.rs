@@ -97,7 +97,7 @@ pub(crate) async fn write(system: &System, count: usize, pnrs: usize, spread: Sp
             },
             key: Some(pnr.as_bytes()),
             value: Some(text.as_bytes()),
-            headers: &[("ce_bookingversion".to_owned(), version)],
+            headers: &[("ce_bookingversion".to_owned(), Some(version))],
         };
         reports.push(producer.enqueue(&record).unwrap());
         if reports.len() >= 5000 {

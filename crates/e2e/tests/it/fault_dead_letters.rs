@@ -60,7 +60,7 @@ async fn replay(system: &System, letter: &Record, count: u32) {
         .headers
         .iter()
         .map(|(name, value)| match name.as_str() {
-            "dlq-replay-count" => (name.clone(), count.to_string().into_bytes()),
+            "dlq-replay-count" => (name.clone(), Some(count.to_string().into_bytes())),
             _ => (name.clone(), value.clone()),
         })
         .collect();

@@ -56,7 +56,7 @@ impl Story<'_> {
             partition: None,
             key: Some(self.pnr.as_bytes()),
             value: Some(value.as_bytes()),
-            headers: &[("ce_bookingversion".to_owned(), version)],
+            headers: &[("ce_bookingversion".to_owned(), Some(version))],
         };
         producer.publish(&record).await.unwrap();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::NewRecord;
+use bus::{Header, NewRecord};
 use events::{Channel, EventType};
 use sandbox::{Effect, Rule};
 use serde_json::Value;
@@ -40,7 +40,7 @@ impl Story<'_> {
         value.to_string()
     }
 
-    fn headers(&self) -> Vec<(String, Vec<u8>)> {
+    fn headers(&self) -> Vec<Header> {
         if self.headers == Headers::None {
             return Vec::new();
         }
@@ -49,7 +49,7 @@ impl Story<'_> {
             ("ce_bookingversion", self.version.to_string()),
             ("ce_bookinghistory", self.history.to_owned()),
         ]
-        .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+        .map(|(name, value)| (name.to_owned(), Some(value.into_bytes())))
         .into()
     }
 }

@@ -85,7 +85,7 @@ fn mark(letter: &Letter) -> Job {
         partition: about.partition,
         key: letter.record.key.clone(),
         headers: headers
-            .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+            .map(|(name, value)| (name.to_owned(), Some(value.into_bytes())))
             .to_vec(),
         ..Record::default()
     };

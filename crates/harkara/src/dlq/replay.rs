@@ -157,13 +157,14 @@ fn order(letter: &Letter) -> impl Ord + use<> {
 /// The record for the replay topic: all as it was, one more replay.
 pub(crate) fn replayed(letter: &Letter) -> Job {
     let count = letter.story.replay_count.saturating_add(1).to_string();
+    let count = Some(count.into_bytes());
     let mut headers = letter.record.headers.clone();
     let known = headers
         .iter_mut()
         .rfind(|(name, _)| name == header::REPLAY_COUNT);
     match known {
-        Some((_, value)) => *value = count.into_bytes(),
-        None => headers.push((header::REPLAY_COUNT.to_owned(), count.into_bytes())),
+        Some((_, value)) => *value = count,
+        None => headers.push((header::REPLAY_COUNT.to_owned(), count)),
     }
     Job {
         about: letter.coordinates(),

@@ -229,7 +229,7 @@ impl LetterBuilder {
             key: Some(self.key.clone().into_bytes()),
             value: Some(self.value.clone()),
             headers: pairs
-                .map(|(name, value)| (name, value.into_bytes()))
+                .map(|(name, value)| (name, Some(value.into_bytes())))
                 .collect(),
             ..Record::default()
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use bus::Record;
+use bus::{Header, Record};
 use chrono::TimeDelta;
 use events::{BookingEvent, Channel, DeadLetterClass, EventType, Stage};
 
@@ -12,7 +12,7 @@ use crate::desk::{Desk, LetterBuilder, now, some_pnr};
 
 const REPLAY: &str = "booking-confirmed.sms.replay";
 
-fn without_count(record: &Record) -> BTreeSet<(String, Vec<u8>)> {
+fn without_count(record: &Record) -> BTreeSet<Header> {
     let headers = record.headers.iter().cloned();
     headers
         .filter(|(name, _)| name != "dlq-replay-count")

@@ -188,8 +188,8 @@ pub(crate) fn arrival(id: &str, pnr: &str, event_type: EventType, version: Optio
         key: Some(b"\xffkey".to_vec()),
         value: Some(event.encode().unwrap()),
         headers: vec![
-            ("h".to_owned(), b"\x00\xff".to_vec()),
-            ("h".to_owned(), b"2".to_vec()),
+            ("h".to_owned(), Some(b"\x00\xff".to_vec())),
+            ("h".to_owned(), None),
         ],
         damaged: false,
     };
@@ -222,7 +222,10 @@ pub(crate) fn replayed(id: &str, event_type: EventType, count: &str) -> Arrival 
     let record = Record {
         topic: event_type.topic().to_owned(),
         value: Some(event.encode().unwrap()),
-        headers: vec![("dlq-replay-count".to_owned(), count.as_bytes().to_vec())],
+        headers: vec![(
+            "dlq-replay-count".to_owned(),
+            Some(count.as_bytes().to_vec()),
+        )],
         ..Record::default()
     };
     Arrival::new(record, &event, &ReadHeaders::default(), &EventType::ALL).unwrap()

@@ -105,9 +105,9 @@ mod tests {
     fn a_record_is_known_by_its_id_or_else_by_its_place() {
         let mut one = record(&status());
         assert_eq!(read(&one).unwrap().record_id, "notification-status/2/41");
-        one.headers = vec![("ce_id".to_owned(), b"0190-1".to_vec())];
+        one.headers = vec![("ce_id".to_owned(), Some(b"0190-1".to_vec()))];
         assert_eq!(read(&one).unwrap().record_id, "0190-1");
-        one.headers = vec![("ce_id".to_owned(), Vec::new())];
+        one.headers = vec![("ce_id".to_owned(), Some(Vec::new()))];
         assert_eq!(read(&one).unwrap().record_id, "notification-status/2/41");
     }
 

@@ -44,7 +44,7 @@ impl Fixture {
     }
 
     async fn write(&self, id: Option<&str>, value: Option<&[u8]>) {
-        let id = id.map(|id| ("ce_id".to_owned(), id.as_bytes().to_vec()));
+        let id = id.map(|id| ("ce_id".to_owned(), Some(id.as_bytes().to_vec())));
         let record = NewRecord {
             topic: NOTIFICATION_STATUS,
             partition: None,

@@ -52,7 +52,7 @@ fn entry(channel: Channel, value: &[u8], more: &[(&str, &str)]) -> Entry {
         topic: channel.dead_letter_topic(source),
         value: Some(value.to_vec()),
         headers: headers
-            .map(|(name, value)| (name, value.into_bytes()))
+            .map(|(name, value)| (name, Some(value.into_bytes())))
             .collect(),
         ..Record::default()
     };
