@@ -17,7 +17,7 @@ pub fn ist() -> FixedOffset {
 
 /// A date and time of `bookingDate` or `eventTimestamp`: `YYYY-MM-DDTHH:MM:SS`, Indian Standard Time.
 ///
-/// Read with `T` or a space, with fractions of a second (cut off), with `Z` or an offset (converted).
+/// Read with `T` or a space, with and without seconds and their fractions (cut off), with `Z` or an offset (converted).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IstDateTime(NaiveDateTime);
@@ -26,6 +26,22 @@ pub struct IstDateTime(NaiveDateTime);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RailTime(NaiveTime);
+
+/// A date and a time of day of ISO 8601, and with the space of databases.
+const LOCAL: [&str; 4] = [
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+];
+
+/// The same with `Z`, `+05:30`, `+0530` or `+05`.
+const WITH_OFFSET: [&str; 4] = [
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
+];
 
 /// The text is no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,18 +83,16 @@ impl FromStr for IstDateTime {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::from_utc(instant.to_utc()));
+        let local = |format: &&str| NaiveDateTime::parse_from_str(text, format).ok();
+        if let Some(local) = LOCAL.iter().find_map(local) {
+            return Ok(Self::whole_seconds(local));
         }
-        [
-            "%Y-%m-%dT%H:%M:%S%.f",
-            "%Y-%m-%d %H:%M:%S%.f",
-            "%Y-%m-%dT%H:%M",
-        ]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .map(Self::whole_seconds)
-        .ok_or(InvalidTime("a date and time such as 2024-01-01T10:00:00"))
+        let instant = |format: &&str| DateTime::parse_from_str(text, format).ok();
+        let instant = WITH_OFFSET.iter().find_map(instant);
+        instant
+            .or_else(|| DateTime::parse_from_rfc3339(text).ok())
+            .map(|instant| Self::from_utc(instant.to_utc()))
+            .ok_or(InvalidTime("a date and time such as 2024-01-01T10:00:00"))
     }
 }
 
@@ -144,16 +158,39 @@ mod tests {
             "2024-01-01T10:00:00",
             "2024-01-01 10:00:00",
             "2024-01-01T10:00",
+            "2024-01-01 10:00",
             "2024-01-01T10:00:00.123456",
             "2024-01-01T04:30:00Z",
+            "2024-01-01t04:30:00z",
+            "2024-01-01 04:30:00.5Z",
+            "2024-01-01T04:30Z",
+            "2024-01-01 04:30Z",
             "2024-01-01T10:00:00+05:30",
+            "2024-01-01T10:00:00+0530",
+            "2024-01-01 10:00:00.123+0530",
+            "2024-01-01T10:00+05:30",
+            "2024-01-01 10:00+05:30",
+            "2024-01-01T10:00+0530",
+            "2024-01-01 10:00:00 +0530",
             "2024-01-01T05:30:00.9+01:00",
+            "2024-01-01T05:30:00+01",
+            "2023-12-31T23:30:00-05:00",
+            "2023-12-31T23:30-0500",
         ] {
             let time: IstDateTime = text.parse().unwrap();
             assert_eq!(time.to_string(), "2024-01-01T10:00:00", "{text}");
             assert_eq!(time.to_utc().to_rfc3339(), "2024-01-01T04:30:00+00:00");
         }
-        assert!("yesterday".parse::<IstDateTime>().is_err());
+        for bad in [
+            "yesterday",
+            "2024-01-01",
+            "2024-01-01T10",
+            "2024-01-01T10:00+5",
+            "2024-01-01T10:00:00 IST",
+            "2024-01-01T10:00:00+05:30 or so",
+        ] {
+            assert!(bad.parse::<IstDateTime>().is_err(), "{bad}");
+        }
     }
 
     #[test]
