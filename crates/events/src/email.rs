@@ -19,10 +19,10 @@ pub struct Email(String);
 #[error("must be an e-mail address such as name@example.com")]
 pub struct InvalidEmail;
 
-/// The longest path of RFC 5321 §4.5.3.1.3, without its angle brackets.
-const MAX_BYTES: usize = 254;
-
 impl Email {
+    /// The longest path of RFC 5321 §4.5.3.1.3, without its angle brackets.
+    pub const MAX_BYTES: usize = 254;
+
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -39,7 +39,7 @@ impl FromStr for Email {
             .with_required_tld();
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
-        if text.len() > MAX_BYTES || local.contains('"') || !is_domain(domain) {
+        if text.len() > Self::MAX_BYTES || local.contains('"') || !is_domain(domain) {
             return Err(InvalidEmail);
         }
         match EmailAddress::parse_with_options(text, options) {

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use events::Email;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::answer::{FieldError, Kind, Problem};
 
-/// The longest text a field may hold.
+/// The longest text a field may hold, unless its form has a limit of its own.
 pub(super) const MAX_CHARACTERS: usize = 100;
 
 /// The longest coach or seat: with it every SMS still fits its template. A real coach has up to 4 characters (`SLR2`), a seat up to 3.
@@ -224,7 +225,19 @@ pub(super) fn parsed<T>(value: &RawValue) -> Result<T, Rule>
 where
     T: std::str::FromStr<Err: fmt::Display>,
 {
-    let text = trimmed(value, MAX_CHARACTERS)?;
+    parsed_within(value, MAX_CHARACTERS)
+}
+
+/// An e-mail address, which may be longer than other texts.
+pub(super) fn email(value: &RawValue) -> Result<Email, Rule> {
+    parsed_within(value, Email::MAX_BYTES)
+}
+
+fn parsed_within<T>(value: &RawValue, longest: usize) -> Result<T, Rule>
+where
+    T: std::str::FromStr<Err: fmt::Display>,
+{
+    let text = trimmed(value, longest)?;
     text.parse().map_err(|rule: T::Err| rule.to_string())
 }
 

@@ -4,7 +4,7 @@ mod story;
 
 use std::borrow::Cow;
 
-use events::{BookingStatus, CoachType, Gender, PaymentStatus, Quota};
+use events::{BookingStatus, CoachType, Email, Gender, PaymentStatus, Quota};
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
@@ -61,7 +61,7 @@ fn account() -> Vec<Field> {
         ("userId", id("The account that books")),
         (
             "userEmail",
-            formatted("Where e-mail goes", KnownFormat::Email),
+            formatted("Where e-mail goes", KnownFormat::Email).max_length(Some(Email::MAX_BYTES)),
         ),
         ("userPhone", text(phone)),
         ("userName", text("The account's name")),

@@ -1,3 +1,4 @@
+mod address;
 mod changes;
 
 use events::Quota;
