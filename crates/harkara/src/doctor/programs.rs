@@ -111,9 +111,10 @@ impl Subject {
         let _complete = sms_notifier::channel(&settings.sms, PATIENCE)?;
         self.database(&settings.notifier.database, &delivery::SCHEMAS, report)
             .await;
-        let second = settings.sms.sms_failover_base_url;
-        for url in [settings.sms.sms_base_url].into_iter().chain(second) {
-            providers::http(&url, "SMS_BASE_URL", report).await?;
+        let sms = settings.sms;
+        providers::http(&sms.sms_base_url, "SMS_BASE_URL", report).await?;
+        if let Some(second) = sms.sms_failover.and(sms.sms_failover_base_url) {
+            providers::http(&second, "SMS_FAILOVER_BASE_URL", report).await?;
         }
         Ok(())
     }

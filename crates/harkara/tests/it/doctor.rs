@@ -106,6 +106,24 @@ async fn the_http_providers_answer_and_agree_about_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_second_sms_provider_is_asked_where_there_is_one_and_named_by_its_own_setting() {
+    let system = System::builder().start_without_programs().await.unwrap();
+    let second = [
+        ("SMS_FAILOVER_BASE_URL", "http://127.0.0.1:1/msg91"),
+        ("SMS_FAILOVER_TOKEN", "t"),
+        ("SMS_TEMPLATE_CONFIRMED", "f1"),
+        ("SMS_TEMPLATE_CANCELLED", "f2"),
+    ];
+    let unused = doctor(&system, &["sms-notifier", "--json"], &second).await;
+    assert_eq!(wrong(&unused, "provider"), "", "{}", unused.out);
+    let used = [&second[..], &[("SMS_FAILOVER", "msg91")]].concat();
+    let said = doctor(&system, &["sms-notifier", "--json"], &used).await;
+    let away = wrong(&said, "provider");
+    assert_eq!(away.lines().count(), 1, "{away}");
+    assert!(away.contains("mend SMS_FAILOVER_BASE_URL"), "{away}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uneven_topics_and_an_absent_broker_are_wrong() {
     let broker = TestBroker::start_uneven("booking-cancelled", 6).await;
     let system = System::builder().on(broker.unwrap());
