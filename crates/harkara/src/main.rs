@@ -8,6 +8,7 @@ mod dlq;
 mod doctor;
 mod kafka;
 mod load;
+mod pnr;
 mod privacy;
 mod sandbox;
 mod topics;

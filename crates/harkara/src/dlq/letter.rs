@@ -7,7 +7,8 @@ use bus::Record;
 use events::{
     BookingEvent, DeadLetter, DecodeError, EventId, EventType, NoDeadLetter, Pnr, ReadHeaders,
 };
-use serde::Deserialize;
+
+use crate::pnr::pnr_of;
 
 /// Where a record lies: `topic/partition/offset`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,21 +102,10 @@ impl Letter {
 
     /// The PNR, as well as it can be known.
     pub(crate) fn pnr(&self) -> Option<Pnr> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Booked {
-            pnr_number: Pnr,
+        match &self.event {
+            Ok(event) => Some(event.pnr_number.clone()),
+            Err(_) => pnr_of(&self.record),
         }
-        if let Ok(event) = &self.event {
-            return Some(event.pnr_number.clone());
-        }
-        let key = self.record.key.as_deref().map(std::str::from_utf8);
-        let key = key.and_then(Result::ok).and_then(|key| key.parse().ok());
-        let value = self.record.value.as_deref().unwrap_or_default();
-        key.or_else(|| {
-            let booked: Option<Booked> = serde_json::from_slice(value).ok();
-            booked.map(|booked| booked.pnr_number)
-        })
     }
 
     pub(crate) fn place(&self) -> Place {

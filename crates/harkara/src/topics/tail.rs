@@ -8,6 +8,7 @@ use clap::Args;
 use events::Pnr;
 
 use crate::dlq::unreachable;
+use crate::pnr::pnr_of;
 use crate::privacy::{Reveal, written_at};
 use crate::topics::Common;
 
@@ -63,8 +64,7 @@ impl Tail {
     }
 
     fn wants(&self, record: &Record) -> bool {
-        let wanted = self.pnr.as_ref().map(|pnr| pnr.as_str().as_bytes());
-        wanted.is_none() || wanted == record.key.as_deref()
+        self.pnr.is_none() || self.pnr == pnr_of(record)
     }
 
     fn shown(&self, record: &Record) -> String {
