@@ -31,6 +31,7 @@ pub struct SandboxSettings {
     #[arg(
         id = "sandbox_data_dir",
         long = "sandbox-data-dir",
+        visible_alias = "data-dir",
         env = "SANDBOX_DATA_DIR",
         value_name = "FOLDER"
     )]

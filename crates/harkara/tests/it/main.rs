@@ -5,4 +5,5 @@ mod desk;
 mod dlq;
 mod dlq_replay;
 mod doctor;
+mod sandbox;
 mod topics;
