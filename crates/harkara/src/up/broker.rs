@@ -5,17 +5,16 @@ use std::net::SocketAddr;
 use ::broker::Forwarder;
 use ::broker::apache::Options;
 use bus::{InProcessBroker, KafkaSettings};
-use chassis::{Failure, Shutdown};
+use chassis::{Failure, Shutdown, parse_settings_from};
+use clap::Parser;
 
 use crate::kafka::start_apache;
 use crate::sandbox::local;
+use crate::up::programs::unusable;
 use crate::up::{BrokerKind, Up};
 
 /// The port Kafka usually has.
 const PORT: u16 = 9092;
-
-/// Partitions of each topic.
-const PARTITIONS: i32 = 3;
 
 /// A broker and how to reach it.
 #[derive(Debug)]
@@ -29,50 +28,75 @@ pub(crate) struct Broker {
     _in_process: Option<InProcessBroker>,
 }
 
+#[derive(Parser, Debug)]
+struct KafkaProgram {
+    #[command(flatten)]
+    kafka: KafkaSettings,
+}
+
 impl Broker {
     pub(crate) async fn start(up: &Up) -> Result<Self, Failure> {
-        match (&up.kafka, up.broker) {
-            (Some(address), _) => Ok(Self::outside(address.clone(), "Kafka")),
-            (None, BrokerKind::Apache) => {
-                let cluster = start_apache(&Options::new(&up.data_dir)).await?;
-                let broker = Self::outside(cluster.bootstrap(), "Apache Kafka");
-                let tools = cluster.bin_dir();
-                let address = format!(
-                    "{}  (tools in {}; it outlives this: harkara kafka stop)",
-                    broker.address,
-                    tools.display()
-                );
-                Ok(Self { address, ..broker })
+        let settings = settings(up.kafka.as_deref())?;
+        let runs = up.kafka.is_some() || chassis::is_set("KAFKA_BOOTSTRAP_SERVERS");
+        match up.broker {
+            None if runs => Ok(Self::outside(settings, "Kafka")),
+            Some(BrokerKind::Apache) => Self::apache(up, settings).await,
+            None | Some(BrokerKind::Memory) => {
+                Self::in_process(up, settings.kafka_partitions).await
             }
-            (None, BrokerKind::Memory) => Self::in_process(up).await,
         }
     }
 
-    fn outside(address: String, kind: &'static str) -> Self {
+    async fn apache(up: &Up, settings: KafkaSettings) -> Result<Self, Failure> {
+        let cluster = start_apache(&Options::new(&up.data_dir)).await?;
+        let settings = KafkaSettings {
+            kafka_bootstrap_servers: cluster.bootstrap(),
+            ..settings
+        };
+        let broker = Self::outside(settings, "Apache Kafka");
+        let tools = cluster.bin_dir();
+        let address = format!(
+            "{}  (tools in {}; it outlives this: harkara kafka stop)",
+            broker.address,
+            tools.display()
+        );
+        Ok(Self { address, ..broker })
+    }
+
+    fn outside(settings: KafkaSettings, kind: &'static str) -> Self {
         Self {
-            settings: KafkaSettings::local(address.clone()),
-            address,
+            address: settings.kafka_bootstrap_servers.clone(),
+            settings,
             kind,
             _in_process: None,
         }
     }
 
-    async fn in_process(up: &Up) -> Result<Self, Failure> {
+    async fn in_process(up: &Up, partitions: i32) -> Result<Self, Failure> {
         let failed = "could not start the in-process broker";
         let broker = InProcessBroker::start().map_err(Failure::broken(failed))?;
         for topic in events::topics() {
             broker
-                .create_topic(&topic, PARTITIONS)
+                .create_topic(&topic, partitions)
                 .map_err(Failure::broken(failed))?;
         }
         let address = forward(&broker, local(up.port(PORT))).await?;
         Ok(Self {
-            settings: broker.settings(PARTITIONS),
+            settings: broker.settings(partitions),
             address: address.to_string(),
             kind: "Kafka, in memory",
             _in_process: Some(broker),
         })
     }
+}
+
+/// The programs' own settings of Kafka, from the environment: on these servers, unless it is to name them too.
+fn settings(servers: Option<&str>) -> Result<KafkaSettings, Failure> {
+    let servers = servers.map(|servers| format!("--kafka-bootstrap-servers={servers}"));
+    let arguments = ["kafka".to_owned()].into_iter().chain(servers);
+    let program: KafkaProgram =
+        parse_settings_from(&[], arguments).map_err(|error| unusable(&error))?;
+    Ok(program.kafka)
 }
 
 /// The in-process broker has a port of its own choice; this one is where clients look.

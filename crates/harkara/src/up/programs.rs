@@ -89,7 +89,8 @@ impl Credentials {
     }
 }
 
-fn unusable(error: &clap::Error) -> Failure {
+/// A setting of the programs that cannot be used.
+pub(crate) fn unusable(error: &clap::Error) -> Failure {
     Failure::Setting {
         variable: "settings",
         problem: error

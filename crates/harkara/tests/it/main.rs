@@ -7,3 +7,4 @@ mod dlq_replay;
 mod doctor;
 mod sandbox;
 mod topics;
+mod up;
