@@ -25,7 +25,7 @@ pub(crate) struct Broker {
     pub(crate) address: String,
     /// What it is, for the table.
     pub(crate) kind: &'static str,
-    _in_process: Option<InProcessBroker>,
+    in_process: Option<InProcessBroker>,
 }
 
 #[derive(Parser, Debug)]
@@ -63,12 +63,17 @@ impl Broker {
         Ok(Self { address, ..broker })
     }
 
+    /// Whether it is the one that Kafka's own tools cannot use.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.in_process.is_some()
+    }
+
     fn outside(settings: KafkaSettings, kind: &'static str) -> Self {
         Self {
             address: settings.kafka_bootstrap_servers.clone(),
             settings,
             kind,
-            _in_process: None,
+            in_process: None,
         }
     }
 
@@ -85,7 +90,7 @@ impl Broker {
             settings: broker.settings(partitions),
             address: address.to_string(),
             kind: "Kafka, in memory",
-            _in_process: Some(broker),
+            in_process: Some(broker),
         })
     }
 }

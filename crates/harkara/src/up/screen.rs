@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use ::broker::apache::find_tools;
 use ::sandbox::{Accepted, Ledger, Sandbox};
 use chassis::{Failure, Shutdown};
 use events::Channel;
@@ -19,6 +20,7 @@ const SAMPLE: &str = include_str!("sample-booking.json");
 pub(crate) struct Screen {
     api: SocketAddr,
     addresses: Vec<(&'static str, String)>,
+    in_memory: bool,
     ledger: Ledger,
     since: Instant,
 }
@@ -52,6 +54,7 @@ impl Screen {
         Self {
             api,
             addresses,
+            in_memory: broker.is_in_memory(),
             ledger: sandbox.ledger(),
             since: Instant::now(),
         }
@@ -68,6 +71,10 @@ impl Screen {
             SAMPLE.trim()
         );
         println!("Ctrl-C stops. Messages as they are delivered:");
+        if self.in_memory {
+            // Java and Maven take a second to answer, which holds nobody up here.
+            tokio::task::spawn_blocking(offer_apache);
+        }
     }
 
     /// A line for each message, and at the end what was done.
@@ -93,6 +100,16 @@ impl Screen {
             told.sum_up(since);
             Ok(())
         }
+    }
+}
+
+/// Says what Kafka's own tools need, where this machine has it.
+fn offer_apache() {
+    if let Ok(tools) = find_tools() {
+        println!(
+            "Java {} and Maven are here: --broker apache starts a real Apache Kafka, which Kafka's own tools can use.",
+            tools.java_version
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! `harkara up` and what the environment says of Kafka.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Lines};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -135,4 +137,19 @@ async fn the_environment_s_settings_count_on_a_broker_that_runs() {
         Some(())
     })
     .await;
+}
+
+#[test]
+fn java_and_maven_are_told_of_where_they_are_found() {
+    let folder = TempDir::new().unwrap();
+    let java = "echo ' java.home = /opt/jdk' >&2; echo ' java.specification.version = 99' >&2";
+    for (name, script) in [("java", java), ("mvn", "exit 0")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = [("PATH", folder.path().to_str().unwrap())];
+    let mut up = Running::start(command(folder.path(), &[], &path));
+    up.line("Ctrl-C stops.");
+    assert!(up.line("Java 99 and Maven").contains("--broker apache"));
 }
