@@ -75,7 +75,7 @@ impl Default for TopicSettings {
     }
 }
 
-/// How records lie on a broker. Not zstd, which our consumers cannot read.
+/// How records lie on a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Compression {
     /// As their producer sent them; ours compress with lz4.
@@ -88,6 +88,8 @@ pub enum Compression {
     Lz4,
     /// Snappy.
     Snappy,
+    /// Zstandard.
+    Zstd,
 }
 
 impl Compression {
@@ -98,6 +100,7 @@ impl Compression {
             Self::Gzip => "gzip",
             Self::Lz4 => "lz4",
             Self::Snappy => "snappy",
+            Self::Zstd => "zstd",
         }
     }
 }

@@ -91,6 +91,27 @@ async fn what_was_not_committed_is_read_again() {
     second.close().await;
 }
 
+/// Of each codec that a producer of another team may have; of like bytes, or librdkafka leaves a batch as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_read_however_its_producer_compressed_it() {
+    let (_broker, settings) = broker(&["t"]);
+    let value = "v".repeat(100_000);
+    let mut consumer = consumer(&settings);
+    for codec in ["gzip", "snappy", "lz4", "zstd"] {
+        let properties = format!("compression.type={codec}");
+        let compressing = KafkaSettings {
+            kafka_properties: properties.parse().unwrap(),
+            ..settings.clone()
+        };
+        let producer = Producer::new(&compressing, "test", Patience::Endless).unwrap();
+        publish(&producer, codec, &value).await;
+        let record = read(&mut consumer, 1).await.remove(0);
+        assert_eq!(record.key.as_deref(), Some(codec.as_bytes()));
+        assert!(record.value.as_deref() == Some(value.as_bytes()), "{codec}");
+    }
+    consumer.close().await;
+}
+
 async fn group_has_committed(settings: &KafkaSettings, wanted: i64) {
     let topics = Topics::new(settings, "test").unwrap();
     let is = async || loop {
