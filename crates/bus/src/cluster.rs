@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminOptions, ConfigResource, OwnedResourceSpecifier, Resou
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::topics::{TIMEOUT, TopicError, Topics};
+use crate::topics::{TIMEOUT, TopicError, Topics, answered};
 
 /// The brokers that answer together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,20 +25,18 @@ impl Topics {
     /// Which cluster answers.
     ///
     /// # Errors
-    /// [`TopicError::Unreachable`] if no broker answers within 5 s.
+    /// [`TopicError::Unreachable`] or [`TopicError::Unconnected`] if no broker answers within 5 s.
     pub async fn cluster(&self) -> Result<Cluster, TopicError> {
         let client = Arc::clone(&self.client);
         let ask = move || {
-            let metadata = client.fetch_metadata(None, TIMEOUT)?;
+            let metadata = answered(&client, client.fetch_metadata(None, TIMEOUT))?;
             Ok(Cluster {
                 id: client.client().fetch_cluster_id(TIMEOUT),
                 brokers: metadata.brokers().len(),
             })
         };
         let asked = tokio::task::spawn_blocking(ask).await;
-        asked
-            .map_err(TopicError::Interrupted)?
-            .map_err(TopicError::Unreachable)
+        asked.map_err(TopicError::Interrupted)?
     }
 
     /// The settings of topics that exist; none from a broker that tells none within 5 s.

@@ -15,6 +15,7 @@ mod record;
 mod scan;
 mod settings;
 mod topics;
+mod trouble;
 mod watermarks;
 
 pub use client::Properties;

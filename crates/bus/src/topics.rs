@@ -7,12 +7,13 @@ use chassis::Shutdown;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use crate::producer::ClientError;
+use crate::trouble::Trouble;
 use crate::{Blueprint, KafkaSettings, Record, TopicPlan, client, scan, watermarks};
 
 /// How long the broker may take to answer.
@@ -23,6 +24,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How long a broker takes to tell of a new topic, most times.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// How long a client's news are waited for; a log line looks like none and is passed over in that time.
+const LOOK: Duration = Duration::from_millis(5);
+
+type Client = BaseConsumer<Trouble>;
 
 /// How a topic lies on the brokers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +60,14 @@ pub enum TopicError {
     /// No broker answered.
     #[error("no broker answered as it should within {TIMEOUT:?}")]
     Unreachable(#[source] KafkaError),
+    /// No broker answered, and the client said why.
+    #[error("no broker answered as it should within {TIMEOUT:?}: {reason}")]
+    Unconnected {
+        /// What became of the last connection: refused, not trusted, not let in.
+        reason: String,
+        /// What became of the request.
+        source: KafkaError,
+    },
     /// The broker refused to make a topic.
     #[error("the broker refused to make topic {topic}: {reason}")]
     Refused {
@@ -70,7 +84,7 @@ pub enum TopicError {
 /// Asks a broker about topics.
 pub struct Topics {
     pub(crate) config: ClientConfig,
-    pub(crate) client: Arc<BaseConsumer>,
+    pub(crate) client: Arc<Client>,
     pub(crate) admin: AdminClient<DefaultClientContext>,
     settings: KafkaSettings,
 }
@@ -83,7 +97,7 @@ impl Topics {
     pub fn new(settings: &KafkaSettings, client_id: &str) -> Result<Self, ClientError> {
         let config = client::with_properties(client::config(settings, client_id)?, settings);
         Ok(Self {
-            client: Arc::new(config.create()?),
+            client: Arc::new(config.create_with_context(Trouble::default())?),
             admin: config.create()?,
             config,
             settings: settings.clone(),
@@ -93,14 +107,13 @@ impl Topics {
     /// Every topic of the cluster, by name.
     ///
     /// # Errors
-    /// [`TopicError::Unreachable`] if no broker answers within 5 s.
+    /// [`TopicError::Unreachable`] or [`TopicError::Unconnected`] if no broker answers within 5 s.
     pub async fn describe(&self) -> Result<Vec<TopicLayout>, TopicError> {
         let client = Arc::clone(&self.client);
-        let fetch = move || client.fetch_metadata(None, TIMEOUT);
+        let fetch = move || answered(&client, client.fetch_metadata(None, TIMEOUT));
         let metadata = tokio::task::spawn_blocking(fetch)
             .await
-            .map_err(TopicError::Interrupted)?;
-        let metadata = metadata.map_err(TopicError::Unreachable)?;
+            .map_err(TopicError::Interrupted)??;
         let mut topics: Vec<_> = metadata.topics().iter().map(layout).collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
@@ -270,6 +283,17 @@ impl std::fmt::Debug for Topics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Topics").finish_non_exhaustive()
     }
+}
+
+/// What the client was told, or why it was told nothing. What it has to say of its connections waits until somebody looks.
+pub(crate) fn answered<T>(client: &Client, told: KafkaResult<T>) -> Result<T, TopicError> {
+    while client.poll(LOOK).is_some() {}
+    let trouble = client.context();
+    let told = told.inspect(|_| trouble.forget());
+    told.map_err(|source| match trouble.last() {
+        Some(reason) => TopicError::Unconnected { reason, source },
+        None => TopicError::Unreachable(source),
+    })
 }
 
 fn layout(topic: &MetadataTopic) -> TopicLayout {

@@ -118,7 +118,7 @@ async fn unless_stopped<T>(
 
 pub(crate) fn unreachable(error: TopicError) -> Failure {
     match error {
-        TopicError::Unreachable(_) => Failure::Unavailable {
+        TopicError::Unreachable(_) | TopicError::Unconnected { .. } => Failure::Unavailable {
             what: "KAFKA_BOOTSTRAP_SERVERS",
             problem: error.to_string(),
         },

@@ -289,6 +289,14 @@ async fn topics_that_exist_are_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn why_no_broker_answers_is_told_once_it_is_known() {
+    let nowhere = KafkaSettings::local("127.0.0.1:1".to_owned());
+    let topics = Topics::new(&nowhere, "test").unwrap();
+    let failed = topics.describe().await.unwrap_err().to_string();
+    assert!(failed.contains("Connection refused"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_s_position_is_what_it_committed() {
     let (_broker, settings) = broker(&["t"]);
     let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
