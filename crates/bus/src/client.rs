@@ -16,18 +16,42 @@ impl FromStr for Properties {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let pair = |part: &str| {
+        let pair = |part: String| {
             let (name, value) = part
                 .split_once('=')
-                .ok_or("must be name=value,name=value")?;
+                .filter(|(name, _)| is_name(name.trim()))
+                .ok_or("must be name=value,name=value, a comma within a value being \\,")?;
             Ok((name.trim().to_owned(), value.to_owned()))
         };
-        text.split(',')
+        split(text)
+            .into_iter()
             .filter(|part| !part.trim().is_empty())
             .map(pair)
             .collect::<Result<_, _>>()
             .map(Self)
     }
+}
+
+/// Whether it is spelt as librdkafka's names are. An unknown name is shown, and what follows a comma may be the rest of a password.
+fn is_name(text: &str) -> bool {
+    let spells = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+    text.chars().all(spells)
+}
+
+/// At commas, but for those after a backslash, which they lose. Any other backslash is the value's.
+fn split(text: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for piece in text.split(',') {
+        match parts.last_mut() {
+            Some(last) if last.ends_with('\\') => {
+                last.pop();
+                last.push(',');
+                last.push_str(piece);
+            }
+            Some(_) | None => parts.push(piece.to_owned()),
+        }
+    }
+    parts
 }
 
 impl std::fmt::Debug for Properties {
@@ -100,6 +124,28 @@ mod tests {
     use rdkafka::statistics::Broker;
 
     use super::*;
+
+    #[test]
+    fn a_property_s_value_may_hold_equals_signs_backslashes_and_escaped_commas() {
+        let text = r"sasl.username=a\b, sasl.password=p=1\,2\,,client.rack=";
+        let properties: Properties = text.parse().unwrap();
+        let pairs = [
+            ("sasl.username", r"a\b"),
+            ("sasl.password", "p=1,2,"),
+            ("client.rack", ""),
+        ];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(properties, Properties(pairs.to_vec()));
+    }
+
+    #[test]
+    fn a_password_with_a_comma_that_is_not_escaped_is_refused_and_not_shown() {
+        for text in ["sasl.password=hidden,word", "sasl.password=hidden,Word=1"] {
+            let refused = text.parse::<Properties>().unwrap_err();
+            let said = refused.to_lowercase();
+            assert!(!said.contains("hidden") && !said.contains("word"), "{said}");
+        }
+    }
 
     #[test]
     fn a_client_that_has_only_its_own_queues_and_the_coordinator_s_name_knows_no_broker() {

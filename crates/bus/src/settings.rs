@@ -16,7 +16,7 @@ pub struct KafkaSettings {
     /// Brokers to ask first, `host:port,host:port`.
     #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", value_name = "SERVERS", default_value = "127.0.0.1:9092", value_parser = servers)]
     pub kafka_bootstrap_servers: String,
-    /// Handed to librdkafka as it is: `name=value,name=value`.
+    /// Handed to librdkafka as it is, such as TLS and SASL: `name=value,name=value`, a comma within a value being `\,`.
     #[arg(
         long,
         env = "KAFKA_PROPERTIES",
