@@ -13,12 +13,13 @@ RUN mkdir /manifests \
 
 FROM toolchain AS build
 COPY --from=manifests /manifests .
-RUN cargo build --release --locked \
+# With TLS towards Kafka; OpenSSL is built for it.
+RUN cargo build --release --locked --features tls \
     -p booking-api -p email-notifier -p sms-notifier -p whatsapp-notifier -p harkara
 COPY . .
 # Cargo looks only at sources that are newer than what it built.
 RUN find crates services -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features tls \
         -p booking-api -p email-notifier -p sms-notifier -p whatsapp-notifier -p harkara
 
 FROM debian:bookworm-slim

@@ -120,12 +120,21 @@ pub enum ClientError {
     InSync,
 }
 
+/// In librdkafka's words: what it refuses because it was built without OpenSSL.
+const WITHOUT_TLS: [&str; 2] = ["OpenSSL not available", "recompile librdkafka"];
+
 /// A property's value may be a password, also where its name is misspelt.
 fn without_value(error: &KafkaError) -> String {
-    if let KafkaError::ClientConfig(_, description, name, _) = error {
+    let said = if let KafkaError::ClientConfig(_, description, name, _) = error {
         format!("{description} (property {name})")
     } else {
         error.to_string()
+    };
+    let needs_tls = WITHOUT_TLS.iter().any(|words| said.contains(words));
+    if needs_tls && cfg!(not(feature = "tls")) {
+        format!("{said}; this program was built without Kafka's TLS, see --features tls")
+    } else {
+        said
     }
 }
 
@@ -320,6 +329,25 @@ mod tests {
     use crate::InProcessBroker;
 
     const LIMIT: Duration = Duration::from_secs(30);
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn a_program_built_without_tls_says_so_when_it_is_asked_for() {
+        for properties in [
+            "security.protocol=SASL_SSL",
+            "ssl.ca.location=ca.pem",
+            "security.protocol=SASL_PLAINTEXT,sasl.mechanism=SCRAM-SHA-512,sasl.username=a,sasl.password=hidden",
+        ] {
+            let settings = KafkaSettings {
+                kafka_properties: properties.parse().unwrap(),
+                ..KafkaSettings::local("127.0.0.1:1".to_owned())
+            };
+            let refused = Producer::new(&settings, "test", Patience::Endless);
+            let said = refused.unwrap_err().to_string();
+            assert!(said.ends_with("see --features tls"), "{properties}: {said}");
+            assert!(!said.contains("hidden"), "{said}");
+        }
+    }
 
     const RECORD: NewRecord<'_> = NewRecord {
         topic: "t",
