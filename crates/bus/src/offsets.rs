@@ -104,6 +104,7 @@ mod tests {
         let one = list.find_partition("t", 1).unwrap();
         assert_eq!(one.offset(), Offset::Offset(10));
     }
+
     #[test]
     fn a_group_is_behind_where_it_was_told_of_less_than_was_done() {
         let mut offsets = Offsets::default();
