@@ -22,7 +22,7 @@ pub struct ProcessSettings {
     /// How long a stop may take, from the signal to the exit.
     #[arg(long, env = "SHUTDOWN_TIMEOUT", value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     pub shutdown_timeout: Duration,
-    /// Where traces go: the base address of an OTLP receiver over HTTP, such as `http://collector:4318`, to which `/v1/traces` is added. Without it none are exported.
+    /// Where traces go: the base address of an OTLP receiver over HTTP, such as `http://collector:4318`, to which `/v1/traces` is added. Without it none are exported. With it the SDK's `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` and `OTEL_EXPORTER_OTLP_HEADERS` count too.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = base_url)]
     pub otel_exporter_otlp_endpoint: Option<Url>,
 }

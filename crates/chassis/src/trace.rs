@@ -11,9 +11,10 @@ use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, Status, TraceContextExt as _, Tracer as _,
     TracerProvider as _,
 };
-use opentelemetry::{Context, Value};
+use opentelemetry::{Context, Key, Value};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::{ResourceDetector as _, SdkProvidedResourceDetector};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::warn;
 use url::Url;
@@ -23,7 +24,6 @@ pub use opentelemetry::trace::SpanKind;
 pub use parent::{InvalidTraceParent, TraceParent};
 
 use crate::Failure;
-use crate::settings::is_set;
 
 /// How long the last steps may take to be exported when the process ends.
 const LAST_EXPORT: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(crate) struct Exporting(SdkTracerProvider);
 
 /// Starts exporting to an OTLP receiver: HTTP with protobuf, in batches, from a thread of its own. A receiver that is away costs the steps, never the work.
 ///
-/// The SDK's own variables work as its specification has them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_*`.
+/// The SDK's own variables work as its specification has them: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (but `service.namespace` and `service.version`), `OTEL_TRACES_SAMPLER` and its `_ARG`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_*`.
 pub(crate) fn start(endpoint: &Url) -> Result<Exporting, Failure> {
     let mut address = endpoint.clone();
     if let Ok(mut path) = address.path_segments_mut() {
@@ -53,20 +53,24 @@ pub(crate) fn start(endpoint: &Url) -> Result<Exporting, Failure> {
     Ok(Exporting(provider))
 }
 
-/// Who exports: the program's name, unless `OTEL_SERVICE_NAME` gives another.
+/// Who exports: the program's name, unless `OTEL_SERVICE_NAME` or else `service.name` of `OTEL_RESOURCE_ATTRIBUTES` gives another.
 fn resource() -> Resource {
+    let set = SdkProvidedResourceDetector
+        .detect()
+        .get(&Key::from("service.name"));
+    // What the SDK says where neither does.
+    let set = set.filter(|name| !name.as_str().starts_with("unknown_service"));
     let program = std::env::current_exe().ok();
-    let name = program
+    let program = program
         .as_deref()
         .and_then(|path| path.file_name()?.to_str());
+    let program = program.map(|name| Value::from(name.to_owned()));
     let described = Resource::builder()
         .with_attribute(KeyValue::new("service.namespace", "harkara"))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    match name {
-        Some(name) if !is_set("OTEL_SERVICE_NAME") => {
-            described.with_service_name(name.to_owned()).build()
-        }
-        Some(_) | None => described.build(),
+    match set.or(program) {
+        Some(name) => described.with_service_name(name).build(),
+        None => described.build(),
     }
 }
 

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -25,10 +25,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// A span that was exported. Ids are in lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
     /// `service.name`.
     pub service: String,
+    /// The other attributes of who exported it.
+    pub resource: BTreeMap<String, String>,
+    /// The header `authorization` it came with.
+    pub authorization: String,
     /// Name.
     pub name: String,
     /// Kind.
@@ -104,27 +108,33 @@ impl Drop for Collector {
     }
 }
 
-async fn receive(State(kept): State<Kept>, body: Bytes) -> impl IntoResponse {
+async fn receive(State(kept): State<Kept>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     let Ok(request) = ExportTraceServiceRequest::decode(body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let authorization = headers.get(AUTHORIZATION);
+    let authorization = authorization.and_then(|value| value.to_str().ok());
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
     for resource in request.resource_spans {
         let about = resource.resource.map(|about| texts(about.attributes));
-        let service = about.and_then(|mut about| about.remove("service.name"));
-        let service = service.unwrap_or_default();
+        let mut about = about.unwrap_or_default();
+        let sender = Exported {
+            service: about.remove("service.name").unwrap_or_default(),
+            resource: about,
+            authorization: authorization.unwrap_or_default().to_owned(),
+            ..Exported::default()
+        };
         let spans = resource.scope_spans.into_iter();
         let spans = spans.flat_map(|scope| scope.spans);
-        kept.extend(spans.map(|span| exported(&service, span)));
+        kept.extend(spans.map(|span| exported(&sender, span)));
     }
     let answer = ExportTraceServiceResponse::default().encode_to_vec();
     ([(CONTENT_TYPE, "application/x-protobuf")], answer).into_response()
 }
 
-fn exported(service: &str, span: Span) -> Exported {
+fn exported(sender: &Exported, span: Span) -> Exported {
     let failed = |status: i32| status == SpanStatus::Error as i32;
     Exported {
-        service: service.to_owned(),
         kind: span.kind(),
         name: span.name,
         trace_id: hex(&span.trace_id),
@@ -135,6 +145,7 @@ fn exported(service: &str, span: Span) -> Exported {
         failed: span.status.is_some_and(|status| failed(status.code)),
         started: span.start_time_unix_nano,
         took: span.end_time_unix_nano - span.start_time_unix_nano,
+        ..sender.clone()
     }
 }
 

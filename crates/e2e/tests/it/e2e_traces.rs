@@ -120,6 +120,37 @@ async fn what_the_client_does_not_sample_is_not_exported_and_its_flag_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sdk_s_own_variables_count() {
+    let collector = Collector::start().await.unwrap();
+    let system = System::builder()
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
+        .with("OTEL_BSP_SCHEDULE_DELAY", "100")
+        .with("OTEL_SERVICE_NAME", "reservations")
+        .with(
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "cloud.region=west,service.name=x",
+        )
+        .with("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc")
+        .with("OTEL_TRACES_SAMPLER", "traceidratio")
+        .with("OTEL_TRACES_SAMPLER_ARG", "0.5")
+        .start()
+        .await
+        .unwrap();
+    // The ratio goes by the number that the second half of a trace's id is.
+    let [unseen, seen] = [u128::MAX, 1].map(|id| format!("{id:032x}"));
+    for trace in [&unseen, &seen] {
+        book_in(trace, "01", &system).await;
+    }
+    for span in whole(&seen, &collector).await {
+        assert_eq!(span.service, "reservations");
+        assert_eq!(span.resource["cloud.region"], "west");
+        assert_eq!(span.resource["service.namespace"], "harkara");
+        assert_eq!(span.authorization, "Basic abc");
+    }
+    assert_eq!(collector.trace(&unseen), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_away_holds_up_nothing() {
     let mut system = System::builder()
         .with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
