@@ -23,7 +23,8 @@ impl FromStr for Properties {
                 .ok_or("must be name=value,name=value, a comma within a value being \\,")?;
             Ok((name.trim().to_owned(), value.to_owned()))
         };
-        split(text)
+        // The line's end of a file that a secret was made of.
+        split(text.trim_end_matches(['\r', '\n']))
             .into_iter()
             .filter(|part| !part.trim().is_empty())
             .map(pair)
@@ -87,6 +88,10 @@ pub(crate) fn config(
         .set("metadata.recovery.strategy", "none")
         .set("allow.auto.create.topics", "false")
         .set_log_level(rdkafka::config::RDKafkaLogLevel::Warning);
+    if cfg!(feature = "tls") {
+        // Where Debian and others keep the certificates: this OpenSSL has a folder of its own, which is empty.
+        config.set("ssl.ca.location", "probe");
+    }
     Ok(config)
 }
 
@@ -127,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_property_s_value_may_hold_equals_signs_backslashes_and_escaped_commas() {
-        let text = r"sasl.username=a\b, sasl.password=p=1\,2\,,client.rack=";
+        let text = r"sasl.username=a\b, sasl.password=p=1\,2\,,client.rack=".to_owned() + "\n";
         let properties: Properties = text.parse().unwrap();
         let pairs = [
             ("sasl.username", r"a\b"),

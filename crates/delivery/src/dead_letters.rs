@@ -21,6 +21,9 @@ use crate::storm::StormGuard;
 /// How long an acknowledgement is waited for before the record counts as not written.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A dead letter that waits is tried again well within this time, here or by another process.
+const WAITING: Duration = Duration::from_secs(30);
+
 /// Writes records that cannot be delivered, and says so only when every in-sync replica has them.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadLetters {
@@ -29,8 +32,8 @@ pub(crate) struct DeadLetters {
     group: String,
     metrics: NotifierMetrics,
     storms: Arc<Mutex<StormGuard>>,
-    /// Why the last one was not written.
-    unwritten: Arc<Mutex<Option<String>>>,
+    /// When the last one was not written, and why.
+    unwritten: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 /// What happened to a record before it is given up.
@@ -103,7 +106,8 @@ impl DeadLetters {
             .cloned();
         let headers: Vec<_> = original.chain(told).collect();
         let published = self.publish(record, &headers).await;
-        *self.unwritten() = published.as_ref().err().map(reason);
+        let failed = published.as_ref().err();
+        *self.unwritten() = failed.map(|error| (Instant::now(), reason(error)));
         published?;
         self.metrics.count_dead(&record.topic, verdict.class);
         warn!(
@@ -139,10 +143,12 @@ impl DeadLetters {
 
     /// Why a dead letter waits, free of personal data.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.unwritten().clone()
+        let unwritten = self.unwritten();
+        let (at, reason) = unwritten.as_ref()?;
+        (at.elapsed() < WAITING).then(|| reason.clone())
     }
 
-    fn unwritten(&self) -> MutexGuard<'_, Option<String>> {
+    fn unwritten(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         self.unwritten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

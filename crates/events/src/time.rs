@@ -91,7 +91,9 @@ impl FromStr for IstDateTime {
         let instant = WITH_OFFSET.iter().find_map(instant);
         instant
             .or_else(|| DateTime::parse_from_rfc3339(text).ok())
-            .map(|instant| Self::from_utc(instant.to_utc()))
+            // The years that can be written go beyond those that a zone can be added to.
+            .and_then(|instant| instant.naive_utc().checked_add_offset(ist()))
+            .map(Self::whole_seconds)
             .ok_or(InvalidTime("a date and time such as 2024-01-01T10:00:00"))
     }
 }
@@ -188,6 +190,7 @@ mod tests {
             "2024-01-01T10:00+5",
             "2024-01-01T10:00:00 IST",
             "2024-01-01T10:00:00+05:30 or so",
+            "+262142-12-31T23:59:59Z",
         ] {
             assert!(bad.parse::<IstDateTime>().is_err(), "{bad}");
         }

@@ -122,10 +122,7 @@ impl Privacy {
     /// The record as one line of JSON. A value that is no JSON object is text.
     pub(crate) fn record_json(self, record: &Record) -> String {
         let headers = record.headers.iter();
-        let headers = headers.map(|(name, value)| {
-            let value = value.as_deref();
-            (name, value.map(|value| self.header_text(name, value)))
-        });
+        let headers = headers.map(|(name, value)| (name, self.header_text(name, value.as_deref())));
         let value = record.value.as_deref().map(|value| {
             let shown = self.value(Some(value));
             match serde_json::from_slice::<Members<'_>>(value) {
@@ -160,18 +157,18 @@ impl Privacy {
     }
 
     fn header(self, name: &str, value: Option<&[u8]>) -> String {
-        let text = value.map(|value| self.header_text(name, value));
+        let text = self.header_text(name, value);
         format!("{name:<22} {}", text.as_deref().unwrap_or("no value"))
     }
 
-    fn header_text(self, name: &str, value: &[u8]) -> String {
+    fn header_text(self, name: &str, value: Option<&[u8]>) -> Option<String> {
+        let text = String::from_utf8_lossy(value?);
         let harmless = HARMLESS_HEADERS.contains(&name) || name.starts_with("dlq-");
-        let text = String::from_utf8_lossy(value);
-        if harmless {
+        Some(if harmless {
             text.into_owned()
         } else {
             self.text(&text)
-        }
+        })
     }
 
     fn value(self, value: Option<&[u8]>) -> String {

@@ -26,7 +26,7 @@ Examples:
   SMTP_URL=smtps://user:password@mail.example.com harkara up --kafka broker:9092 --database postgres://user:password@db/harkara
 
 Every setting of the programs can be given as an environment variable as well, by the name it has in their --help.
-Of the KAFKA_ variables all count but KAFKA_BOOTSTRAP_SERVERS where --kafka or --broker is given; the broker in memory takes KAFKA_PARTITIONS alone.";
+Of the KAFKA_ variables all count but KAFKA_BOOTSTRAP_SERVERS: what the sandbox tells of another's broker, nobody else tells, so only --kafka names it. The broker in memory takes KAFKA_PARTITIONS alone.";
 
 /// Settings of `harkara up`.
 #[derive(Args, Clone, Debug)]
@@ -40,10 +40,10 @@ pub(crate) struct Up {
         default_value = "./data"
     )]
     data_dir: PathBuf,
-    /// Which broker to start: memory, unless one is named that runs.
-    #[arg(long, value_enum)]
-    broker: Option<BrokerKind>,
-    /// A broker that already runs, instead of starting one. Without it and --broker, `KAFKA_BOOTSTRAP_SERVERS` names it.
+    /// Which broker to start.
+    #[arg(long, value_enum, default_value = "memory")]
+    broker: BrokerKind,
+    /// A broker that already runs, instead of starting one.
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "broker", value_parser = bus::servers)]
     kafka: Option<String>,
     /// A `PostgreSQL` that already runs, instead of `SQLite` files; each program makes a schema of its own.

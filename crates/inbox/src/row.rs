@@ -104,23 +104,25 @@ fn awaited(headers: &ReadHeaders, version: i64, told: &[EventType]) -> Option<St
 #[derive(Debug, Serialize, Deserialize)]
 struct Origin {
     key: Option<String>,
-    headers: Vec<(String, Option<String>)>,
+    headers: Vec<(String, String)>,
+    /// Which of them have no value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    valueless: Vec<usize>,
 }
 
 impl Origin {
     fn of(record: &Record) -> Self {
         let headers = record.headers.iter();
+        let encoded = headers.clone().map(|(name, value)| {
+            let value = value.as_deref().unwrap_or_default();
+            (name.clone(), BASE64_STANDARD.encode(value))
+        });
+        let valueless = headers.enumerate();
+        let valueless = valueless.filter(|(_, (_, value))| value.is_none());
         Self {
             key: record.key.as_deref().map(|key| BASE64_STANDARD.encode(key)),
-            headers: headers
-                .map(|(name, value)| {
-                    let value = value.as_deref();
-                    (
-                        name.clone(),
-                        value.map(|value| BASE64_STANDARD.encode(value)),
-                    )
-                })
-                .collect(),
+            headers: encoded.collect(),
+            valueless: valueless.map(|(index, _)| index).collect(),
         }
     }
 }
@@ -204,9 +206,12 @@ impl Claimed {
 fn read_record(row: &AnyRow) -> Result<Record, Error> {
     let origin: Origin = serde_json::from_str(row.try_get("origin")?).map_err(decode)?;
     let bytes = |text: String| BASE64_STANDARD.decode(text).map_err(decode);
-    let header =
-        |(name, value): (String, Option<String>)| Ok((name, value.map(bytes).transpose()?));
-    let headers = origin.headers.into_iter().map(header);
+    let valueless = origin.valueless;
+    let header = |(index, (name, value)): (usize, (String, String))| {
+        let value = (!valueless.contains(&index)).then(|| bytes(value));
+        Ok((name, value.transpose()?))
+    };
+    let headers = origin.headers.into_iter().enumerate().map(header);
     let payload: String = row.try_get("payload")?;
     Ok(Record {
         topic: row.try_get("topic")?,

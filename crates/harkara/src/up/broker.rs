@@ -37,13 +37,10 @@ struct KafkaProgram {
 impl Broker {
     pub(crate) async fn start(up: &Up) -> Result<Self, Failure> {
         let settings = settings(up.kafka.as_deref())?;
-        let runs = up.kafka.is_some() || chassis::is_set("KAFKA_BOOTSTRAP_SERVERS");
         match up.broker {
-            None if runs => Ok(Self::outside(settings, "Kafka")),
-            Some(BrokerKind::Apache) => Self::apache(up, settings).await,
-            None | Some(BrokerKind::Memory) => {
-                Self::in_process(up, settings.kafka_partitions).await
-            }
+            BrokerKind::Memory if up.kafka.is_some() => Ok(Self::outside(settings, "Kafka")),
+            BrokerKind::Memory => Self::in_process(up, settings.kafka_partitions).await,
+            BrokerKind::Apache => Self::apache(up, settings).await,
         }
     }
 
@@ -95,7 +92,7 @@ impl Broker {
     }
 }
 
-/// The programs' own settings of Kafka, from the environment: on these servers, unless it is to name them too.
+/// The programs' own settings of Kafka, from the environment, on these servers.
 fn settings(servers: Option<&str>) -> Result<KafkaSettings, Failure> {
     let servers = servers.map(|servers| format!("--kafka-bootstrap-servers={servers}"));
     let arguments = ["kafka".to_owned()].into_iter().chain(servers);
