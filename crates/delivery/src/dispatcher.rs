@@ -382,3 +382,18 @@ impl<C: Channel> Dispatcher<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_stuck_when_the_oldest_waits_longer_than_any_write_takes() {
+        let workload = Workload::default();
+        assert!(!workload.is_stuck());
+        workload.set_unwritten(Some(Instant::now()));
+        assert!(!workload.is_stuck());
+        workload.set_unwritten(Instant::now().checked_sub(STUCK * 2));
+        assert!(workload.is_stuck());
+    }
+}

@@ -112,18 +112,24 @@ async fn a_batch_is_read_however_its_producer_compressed_it() {
     consumer.close().await;
 }
 
+/// Looks until it is so; `false` if it is not within [`LIMIT`].
+async fn in_time(is: impl AsyncFn() -> bool) -> bool {
+    let look = async || {
+        while !is().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, look()).await.is_ok()
+}
+
 async fn group_has_committed(settings: &KafkaSettings, wanted: i64) {
     let topics = Topics::new(settings, "test").unwrap();
-    let is = async || loop {
+    let is = async || {
         let positions = topics.positions("group", vec!["t".to_owned()]).await;
         let mut positions = positions.unwrap().into_iter();
-        if positions.any(|position| position.committed == Some(wanted)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        positions.any(|position| position.committed == Some(wanted))
     };
-    let in_time = tokio::time::timeout(LIMIT, is()).await.is_ok();
-    assert!(in_time, "{wanted} was not committed");
+    assert!(in_time(is).await, "{wanted} was not committed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,13 +190,12 @@ async fn publish_many(producer: &Producer, count: usize) {
 
 async fn lag_is(consumer: &Consumer, wanted: usize) {
     let wanted = i64::try_from(wanted).unwrap();
-    let is = async || {
-        while consumer.lag().iter().map(|lag| lag.records).sum::<i64>() != wanted {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(LIMIT, is()).await.is_ok();
-    assert!(in_time, "{:?} instead of {wanted}", consumer.lag());
+    let is = async || consumer.lag().iter().map(|lag| lag.records).sum::<i64>() == wanted;
+    assert!(
+        in_time(is).await,
+        "{:?} instead of {wanted}",
+        consumer.lag()
+    );
 }
 
 /// More than librdkafka fetches ahead.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bus::{NewRecord, Published, Record, Refusal, Request, Topics};
 use events::{Channel, EventType};
+use reqwest::Client;
 use sandbox::{Effect, Rule};
 use testkit::{Booked, Reader, System, TestBroker, booking_request, eventually};
 
@@ -176,6 +177,17 @@ fn failed_writes(system: &System) -> usize {
     log.iter().filter(|line| line["message"] == failed).count()
 }
 
+/// Waits until `/readyz` of the SMS notifier says that a dead letter waits, or no more.
+async fn told_to_wait(system: &System, waits: bool) {
+    let url = system.url("sms-notifier", "/readyz").await.unwrap();
+    let told = async || {
+        let answer = Client::new_for_tests().get(&url).send().await.unwrap();
+        let said = answer.text().await.unwrap();
+        (said.contains("one waits to be written: ") == waits).then_some(())
+    };
+    eventually("word of the dead letter", told).await;
+}
+
 /// Waits until a dead letter is written; its record is not passed a moment earlier.
 async fn written_then_passed(system: &System, key: &str, at: Published) {
     let written = async || {
@@ -202,9 +214,11 @@ async fn a_bad_record_is_not_passed_while_its_dead_letter_is_refused() {
     ] {
         let at = poison(&system, key).await;
         let broker = system.broker().in_process_broker().unwrap();
-        broker.refuse(Request::Produce, &[refusal; 3]).unwrap();
+        broker.refuse(Request::Produce, &[refusal; 6]).unwrap();
         system.start_program("sms-notifier").await.unwrap();
+        told_to_wait(&system, true).await;
         written_then_passed(&system, key, at).await;
+        told_to_wait(&system, false).await;
         assert!(failed_writes(&system) >= 3, "{key}");
         let notifier = system.take_program("sms-notifier").unwrap();
         assert!(notifier.terminate().await.unwrap().success());
