@@ -8,7 +8,7 @@ use reqwest::Client;
 use sandbox::{Effect, Rule};
 use testkit::{Booked, Reader, System, TestBroker, booking_request, eventually};
 
-use crate::client::{book, cancel, request, told, warm_up};
+use crate::client::{ForTests as _, book, cancel, request, told, warm_up};
 use crate::sessions::{count_in_state, state};
 
 /// Long enough for the verdict to be there, and for a dead letter to fail.
@@ -177,15 +177,12 @@ fn failed_writes(system: &System) -> usize {
     log.iter().filter(|line| line["message"] == failed).count()
 }
 
-/// Waits until `/readyz` of the SMS notifier says that a dead letter waits, or no more.
-async fn told_to_wait(system: &System, waits: bool) {
+/// Whether `/readyz` of the SMS notifier says that a dead letter waits.
+async fn is_said_to_wait(system: &System) -> bool {
     let url = system.url("sms-notifier", "/readyz").await.unwrap();
-    let told = async || {
-        let answer = Client::new_for_tests().get(&url).send().await.unwrap();
-        let said = answer.text().await.unwrap();
-        (said.contains("one waits to be written: ") == waits).then_some(())
-    };
-    eventually("word of the dead letter", told).await;
+    let answer = Client::new_for_tests().get(&url).send().await.unwrap();
+    let said = answer.text().await.unwrap();
+    said.contains("one waits to be written: ")
 }
 
 /// Waits until a dead letter is written; its record is not passed a moment earlier.
@@ -216,9 +213,11 @@ async fn a_bad_record_is_not_passed_while_its_dead_letter_is_refused() {
         let broker = system.broker().in_process_broker().unwrap();
         broker.refuse(Request::Produce, &[refusal; 6]).unwrap();
         system.start_program("sms-notifier").await.unwrap();
-        told_to_wait(&system, true).await;
+        let waits = async || is_said_to_wait(&system).await.then_some(());
+        eventually("word of the dead letter", waits).await;
         written_then_passed(&system, key, at).await;
-        told_to_wait(&system, false).await;
+        let written = async || (!is_said_to_wait(&system).await).then_some(());
+        eventually("no more word of it", written).await;
         assert!(failed_writes(&system) >= 3, "{key}");
         let notifier = system.take_program("sms-notifier").unwrap();
         assert!(notifier.terminate().await.unwrap().success());
