@@ -44,7 +44,7 @@ impl ProcessSettings {
 /// `defaults` gives settings of shared groups the value this program has (`("http_addr", "127.0.0.1:8081")`), so that `--help` is the whole reference.
 ///
 /// # Errors
-/// The exit status, after the line for the operator was printed: 64 for a bad setting, 0 for `--help` and `--version`.
+/// The exit status, after the line for the operator was printed: 64 for a bad setting, and with the help for a subcommand that is missing; 0 for `--help` and `--version`.
 pub fn parse_settings<S: Parser>(defaults: &[(&'static str, &'static str)]) -> Result<S, ExitCode> {
     parse_settings_from::<S, _>(defaults, std::env::args_os()).map_err(|error| report(&error))
 }
@@ -109,14 +109,20 @@ pub fn is_set(variable: &str) -> bool {
     reason = "a bad setting is told before there is a log"
 )]
 fn report(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() {
+    if error.use_stderr() && !is_help(error) {
         eprintln!("{}", without_prefix(error));
         return ExitCode::from(64);
     }
     match error.print() {
+        Ok(()) if error.use_stderr() => ExitCode::from(64),
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// What clap has to say to a command without its subcommand: the help, on standard error.
+fn is_help(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 /// The line alone: clap puts a word before it and an empty line after it.
@@ -128,9 +134,9 @@ fn without_prefix(error: &clap::Error) -> String {
         .to_owned()
 }
 
-/// Turns clap's paragraph into one line that begins with the variable.
+/// Turns clap's paragraph into one line that begins with the variable; help stays as it is.
 fn one_line(command: &Command, error: clap::Error) -> clap::Error {
-    if !error.use_stderr() {
+    if !error.use_stderr() || is_help(&error) {
         return error;
     }
     let variable = error
@@ -251,5 +257,24 @@ mod tests {
             assert!(line.contains(start), "{line}");
             assert_eq!(line.trim_end().lines().count(), 1, "{line}");
         }
+    }
+
+    #[derive(Parser, Debug)]
+    enum Desk {
+        /// Sells.
+        Sell,
+        /// Cancels.
+        Cancel,
+    }
+
+    #[test]
+    fn a_command_without_its_subcommand_is_told_all_of_them() {
+        let error = parse_settings_from::<Desk, _>(&[], ["desk"]).unwrap_err();
+        assert!(is_help(&error));
+        let help = error.to_string();
+        assert!(
+            help.contains("Sells.") && help.contains("Cancels."),
+            "{help}"
+        );
     }
 }

@@ -5,6 +5,7 @@ mod desk;
 mod dlq;
 mod dlq_replay;
 mod doctor;
+mod help;
 mod sandbox;
 mod topics;
 mod up;
