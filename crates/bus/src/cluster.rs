@@ -39,10 +39,10 @@ impl Topics {
         asked.map_err(TopicError::Interrupted)?
     }
 
-    /// The settings of topics that exist; none from a broker that tells none within 5 s.
+    /// The settings of topics that exist, but for those that the broker does not let this user describe; none from a broker that tells none within 5 s.
     ///
     /// # Errors
-    /// [`TopicError`].
+    /// [`TopicError::Unreachable`].
     pub async fn configs(&self, names: &[&str]) -> Result<Option<TopicConfigs>, TopicError> {
         if names.is_empty() {
             return Ok(Some(TopicConfigs::new()));
@@ -60,23 +60,45 @@ impl Topics {
             )) => return Ok(None),
             Err(error) => return Err(TopicError::Unreachable(error)),
         };
-        let mut configs = TopicConfigs::new();
-        for (resource, name) in told.into_iter().zip(names) {
-            let config = resource.map_err(|reason| TopicError::Refused {
-                topic: (*name).to_owned(),
-                reason,
-            })?;
-            configs.extend(of_topic(config));
-        }
-        Ok(Some(configs))
+        let told = told.into_iter().flatten();
+        Ok(Some(told.filter_map(of_topic).collect()))
     }
 }
 
+/// None of a topic that was refused: the client passes its error over and leaves it without settings.
 fn of_topic(resource: ConfigResource) -> Option<(String, BTreeMap<String, String>)> {
     let OwnedResourceSpecifier::Topic(name) = resource.specifier else {
         return None;
     };
     let entries = resource.entries.into_iter();
     let told = entries.filter_map(|entry| Some((entry.name, entry.value?)));
-    Some((name, told.collect()))
+    let told: BTreeMap<_, _> = told.collect();
+    (!told.is_empty()).then_some((name, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource};
+
+    use super::*;
+
+    #[test]
+    fn a_topic_whose_description_is_refused_has_no_settings() {
+        let retention = ConfigEntry {
+            name: "retention.ms".to_owned(),
+            value: Some("1000".to_owned()),
+            source: ConfigSource::Default,
+            is_read_only: false,
+            is_default: true,
+            is_sensitive: false,
+        };
+        let resource = |name: &str, entries| ConfigResource {
+            specifier: OwnedResourceSpecifier::Topic(name.to_owned()),
+            entries,
+        };
+        assert_eq!(of_topic(resource("refused", Vec::new())), None);
+        let (name, told) = of_topic(resource("told", vec![retention])).unwrap();
+        assert_eq!(name, "told");
+        assert_eq!(told["retention.ms"], "1000");
+    }
 }

@@ -138,6 +138,17 @@ impl Blueprint {
             .fold(topic, |topic, (name, value)| topic.set(name, value))
     }
 
+    /// The topic once it is made.
+    pub fn layout(&self) -> TopicLayout {
+        TopicLayout {
+            name: self.name.clone(),
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            in_sync: self.replication_factor,
+            without_leader: 0,
+        }
+    }
+
     /// How a topic that exists differs. Settings that the broker does not tell differ in nothing.
     pub fn differences(
         &self,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bus::{Blueprint, Difference, TopicError, TopicLayout, TopicPlan, Topics, config};
+use bus::{
+    Blueprint, Difference, TopicConfigs, TopicError, TopicLayout, TopicPlan, Topics, config,
+};
 use events::{Channel, EventType, NOTIFICATION_STATUS};
 
 use crate::dlq::table::table;
@@ -24,7 +26,7 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) topics: Vec<(Blueprint, Found)>,
-    /// Whether the broker tells the settings of topics.
+    /// Whether the broker tells the settings of each topic.
     pub(crate) tells_settings: bool,
 }
 
@@ -32,29 +34,41 @@ impl Survey {
     /// Asks the broker.
     pub(crate) async fn make(topics: &Topics) -> Result<Self, TopicError> {
         let mut known = topics.describe().await?;
-        let plans = plans();
-        known.retain(|topic| plans.iter().any(|plan| plan.name == topic.name));
+        let ours = events::topics();
+        known.retain(|topic| ours.contains(&topic.name));
         let names: Vec<_> = known.iter().map(|topic| topic.name.as_str()).collect();
-        let configs = topics.configs(&names).await?;
-        let tells_settings = configs.is_some();
-        let mut configs = configs.unwrap_or_default();
-        let compared = plans.into_iter().map(|plan| {
-            let blueprint = topics.blueprint(&plan, &known);
-            let layout = known.iter().find(|topic| topic.name == plan.name);
-            let found = layout.map_or(Found::Missing, |layout| {
-                let config = configs.remove(&plan.name).unwrap_or_default();
-                Found::There {
-                    differences: blueprint.differences(layout, &config),
-                    layout: layout.clone(),
-                    config,
-                }
-            });
+        let configs = topics.configs(&names).await?.unwrap_or_default();
+        let blueprint = |plan: &TopicPlan, known: &[TopicLayout]| topics.blueprint(plan, known);
+        Ok(Self::of(known, configs, blueprint))
+    }
+
+    /// What is there against the plans. What is missing counts as made for the plans after it: dead letters are laid out as their topic will be.
+    fn of(
+        known: Vec<TopicLayout>,
+        mut configs: TopicConfigs,
+        blueprint: impl Fn(&TopicPlan, &[TopicLayout]) -> Blueprint,
+    ) -> Self {
+        let tells_settings = known.iter().all(|topic| configs.contains_key(&topic.name));
+        let mut planned = known;
+        let compared = plans().into_iter().map(|plan| {
+            let blueprint = blueprint(&plan, &planned);
+            let layout = planned.iter().find(|topic| topic.name == plan.name);
+            let Some(layout) = layout.cloned() else {
+                planned.push(blueprint.layout());
+                return (blueprint, Found::Missing);
+            };
+            let config = configs.remove(&plan.name).unwrap_or_default();
+            let found = Found::There {
+                differences: blueprint.differences(&layout, &config),
+                layout,
+                config,
+            };
             (blueprint, found)
         });
-        Ok(Self {
+        Self {
             topics: compared.collect(),
             tells_settings,
-        })
+        }
     }
 
     /// Topics that are to be made.
@@ -84,7 +98,7 @@ impl Survey {
     }
 }
 
-/// The three event topics, the statuses, and the dead letters and replays of each channel.
+/// The three event topics, the statuses, and after them the dead letters and replays of each channel.
 fn plans() -> Vec<TopicPlan> {
     let events = EventType::ALL.map(EventType::topic);
     let sources = events.map(|topic| TopicPlan::new(topic).like(&events));
@@ -167,5 +181,29 @@ mod tests {
         planned.sort();
         all.sort();
         assert_eq!(planned, all);
+    }
+    /// With three partitions, where the settings say nothing else.
+    fn survey(known: Vec<TopicLayout>) -> Survey {
+        let settings = bus::KafkaSettings::local("127.0.0.1:1".to_owned());
+        Survey::of(known, TopicConfigs::new(), |plan, known| {
+            plan.blueprint(&settings, known)
+        })
+    }
+
+    #[test]
+    fn after_one_apply_only_event_topics_that_are_not_as_the_settings_differ() {
+        let confirmed = TopicLayout {
+            name: EventType::BookingConfirmed.topic().to_owned(),
+            partitions: 6,
+            replication_factor: 1,
+            in_sync: 1,
+            without_leader: 0,
+        };
+        let made = survey(vec![confirmed.clone()]).missing();
+        let made = made.iter().map(Blueprint::layout);
+        let again = survey([confirmed].into_iter().chain(made).collect());
+        assert_eq!(again.missing(), []);
+        let differing: Vec<_> = again.differing().map(|(name, _)| name).collect();
+        assert_eq!(differing, EventType::ALL.map(EventType::topic));
     }
 }

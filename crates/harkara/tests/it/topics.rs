@@ -87,6 +87,24 @@ async fn apply_makes_what_is_missing_and_changes_nothing_that_exists() {
     assert_eq!(again.status, Some(0), "{}", again.out);
 }
 
+/// On Apache Kafka alone, as above.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_beside_an_event_topic_has_its_partitions() {
+    let Some(broker) = TestBroker::start_own().await.unwrap() else {
+        return;
+    };
+    broker.add_partitions(&[CONFIRMED], 6).unwrap();
+    for gone in [EventType::BookingCancelled, EventType::PaymentCompleted] {
+        broker.delete_topic(gone.topic()).unwrap();
+    }
+    let said = topics(&broker, "apply", &[]);
+    let made = "made booking-cancelled.sms.dlq: 6 partitions";
+    assert!(said.out.contains(made), "{}{}", said.out, said.err);
+    let again = topics(&broker, "apply", &[]);
+    let told = "0 made, 3 differ, 13 as they should be.";
+    assert!(again.out.contains(told), "{}{}", again.out, again.err);
+}
+
 #[test]
 fn a_broker_that_does_not_answer_is_exit_status_69() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harkara"));
