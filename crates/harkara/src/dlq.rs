@@ -103,7 +103,7 @@ impl Dlq {
 }
 
 /// What comes of work that a stop may cut short, for it changes nothing.
-async fn unless_stopped<T>(
+pub(crate) async fn unless_stopped<T>(
     shutdown: &Shutdown,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<Option<T>, Failure> {

@@ -15,7 +15,7 @@ use chassis::{Failure, ProcessSettings, Shutdown};
 use clap::Args;
 use url::Url;
 
-use crate::dlq::say;
+use crate::dlq::{say, unless_stopped};
 use crate::doctor::finding::Report;
 use crate::doctor::programs::{Program, Subject};
 
@@ -30,7 +30,7 @@ Examples:
 
 It reads the settings of the programs from the environment, by their names. DATABASE_URL, SMS_TOKEN and the like are one program's: give it that program's environment and name.
 Nothing is changed, no message is sent and no consumer group joined. Mail relays are logged in to where SMTP_URL has a password; the other providers are asked without credentials.
-Exit status: 0 if all is well, 1 if something is wrong, 64 for a bad setting.";
+Exit status: 0 if all is well and after Ctrl-C, 1 if something is wrong, 64 for a bad setting.";
 
 /// Settings of `harkara doctor`.
 #[derive(Args, Debug)]
@@ -67,9 +67,9 @@ impl Doctor {
     }
 
     async fn act(self, shutdown: Shutdown) -> Result<ExitCode, Failure> {
-        let stopped = || Err(Failure::broken("stopped")("by a signal"));
-        let examined = shutdown.run_until_cancelled(self.examine()).await;
-        let report = examined.unwrap_or_else(stopped)?;
+        let Some(report) = unless_stopped(&shutdown, self.examine()).await? else {
+            return Ok(ExitCode::SUCCESS);
+        };
         if self.json {
             say(&report.json()?)?;
         } else {

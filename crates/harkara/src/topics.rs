@@ -10,7 +10,7 @@ use bus::{KafkaSettings, Topics};
 use chassis::{Failure, ProcessSettings, Shutdown};
 use clap::{Args, Subcommand};
 
-use crate::dlq::{say, unreachable};
+use crate::dlq::{say, unless_stopped, unreachable};
 pub(crate) use crate::topics::survey::{Found, Survey};
 
 /// The program's name at the broker.
@@ -28,7 +28,7 @@ Examples:
 
 Give it the KAFKA_ variables that the programs have. A topic that exists is never changed: what differs is said, and Kafka's own kafka-configs.sh and kafka-topics.sh change it.
 More partitions for a topic move the keys of its records: stop the programs, let every group read to the end, then change the three event topics alike.
-Exit status: 0 if nothing differs and after Ctrl-C on tail, 2 if something does, 64 for a bad setting, 69 if the broker does not answer, 1 for any other failure.";
+Exit status: 0 if nothing differs and after Ctrl-C, 2 if something does, 64 for a bad setting, 69 if the broker does not answer, 1 for any other failure.";
 
 /// Settings of `harkara topics`.
 #[derive(Args, Debug)]
@@ -81,26 +81,27 @@ impl TopicsCommand {
 
     async fn act(self, shutdown: Shutdown) -> Result<ExitCode, Failure> {
         let topics = Topics::new(&self.action.common().kafka, CLIENT)?;
-        let acting = async {
-            match &self.action {
-                Action::Apply(_) => apply(&topics).await,
-                Action::Describe(_) => describe(&topics).await,
-                Action::Tail(tail) => tail.act(&topics).await.map(|()| ExitCode::SUCCESS),
+        match &self.action {
+            Action::Apply(_) => apply(&topics, &shutdown).await,
+            Action::Describe(_) => {
+                let described = unless_stopped(&shutdown, describe(&topics)).await?;
+                Ok(described.unwrap_or(ExitCode::SUCCESS))
             }
-        };
-        let acted = shutdown.run_until_cancelled(acting).await;
-        acted.unwrap_or_else(|| match self.action {
-            // It has no other end.
-            Action::Tail(_) => Ok(ExitCode::SUCCESS),
-            Action::Apply(_) | Action::Describe(_) => {
-                Err(Failure::broken("stopped")("by a signal"))
+            Action::Tail(tail) => {
+                // It has no other end.
+                let followed = shutdown.run_until_cancelled(tail.act(&topics)).await;
+                followed.unwrap_or(Ok(())).map(|()| ExitCode::SUCCESS)
             }
-        })
+        }
     }
 }
 
-async fn apply(topics: &Topics) -> Result<ExitCode, Failure> {
-    let survey = Survey::make(topics).await.map_err(unreachable)?;
+/// A stop that comes before anything is made cuts it short; after that it goes on to its end.
+async fn apply(topics: &Topics, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
+    let surveying = async { Survey::make(topics).await.map_err(unreachable) };
+    let Some(survey) = unless_stopped(shutdown, surveying).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let missing = survey.missing();
     topics.create(&missing).await.map_err(unreachable)?;
     for topic in &missing {
@@ -125,7 +126,9 @@ async fn describe(topics: &Topics) -> Result<ExitCode, Failure> {
     let survey = Survey::make(topics).await.map_err(unreachable)?;
     say(&survey.table())?;
     if !survey.tells_settings {
-        say("\nThis broker does not tell the settings of its topics.\n")?;
+        say(
+            "\nNot every topic's settings are told: this broker tells none, or does not let this user describe them (DescribeConfigs).\n",
+        )?;
     }
     Ok(status(survey.missing().len() + survey.differing().count()))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bus::{Cluster, KafkaSettings, TopicLayout, Topics, UnequalPartitions, config};
+use bus::{Cluster, Consumer, KafkaSettings, TopicLayout, Topics, UnequalPartitions, config};
 use chassis::Failure;
 use events::EventType;
 
@@ -26,6 +26,8 @@ struct Replicas {
 
 pub(super) async fn examine(settings: &KafkaSettings, report: &mut Report) -> Result<(), Failure> {
     let topics = Topics::new(settings, CLIENT)?;
+    // A consumer minds properties that no other client does.
+    Consumer::check(settings)?;
     let servers = settings.kafka_bootstrap_servers.as_str();
     let cluster = match topics.cluster().await {
         Ok(cluster) => cluster,
@@ -68,7 +70,7 @@ fn judge(survey: &Survey, brokers: usize, report: &mut Report) {
     if !survey.tells_settings {
         report
             .of("topics", "settings")
-            .note("not told by this broker");
+            .note("not all are told: this broker tells none, or this user may not describe them");
     }
     for (name, differences) in survey.differing() {
         let found = format!("differs from the settings: {differences}");

@@ -145,3 +145,13 @@ async fn one_database_url_is_not_four_programs() {
     assert_eq!(said.status, Some(64), "{}{}", said.out, said.err);
     assert!(said.err.starts_with("DATABASE_URL: "), "{}", said.err);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_that_only_consumers_mind_is_a_bad_setting() {
+    let system = System::builder().start_without_programs().await.unwrap();
+    // Longer than max.poll.interval.ms.
+    let properties = [("KAFKA_PROPERTIES", "session.timeout.ms=60000")];
+    let said = doctor(&system, &[PROGRAM], &properties).await;
+    assert_eq!(said.status, Some(64), "{}{}", said.out, said.err);
+    assert!(said.err.starts_with("KAFKA_PROPERTIES: "), "{}", said.err);
+}

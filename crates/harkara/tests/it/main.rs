@@ -7,5 +7,6 @@ mod dlq_replay;
 mod doctor;
 mod help;
 mod sandbox;
+mod stop;
 mod topics;
 mod up;
