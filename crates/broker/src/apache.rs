@@ -31,7 +31,8 @@ mod startup;
 mod tools;
 
 pub use cluster::{
-    Cluster, OwnedCluster, kill_broker, start, start_broker, status, stop, stop_broker,
+    Cluster, OwnedCluster, kill_broker, start, start_broker, start_unless, status, stop,
+    stop_broker,
 };
 pub use error::BrokerError;
 pub use options::{ClusterSize, InvalidClusterSize, Options, bootstrap};

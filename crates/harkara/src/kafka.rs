@@ -4,13 +4,24 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use broker::apache::{self, BrokerState, ClusterSize, Options, StopOutcome};
+use broker::apache::{self, BrokerError, BrokerState, ClusterSize, Options, StopOutcome};
 use bus::{KafkaSettings, Topics};
-use chassis::{Failure, ProcessSettings};
+use chassis::{Failure, ProcessSettings, Shutdown};
 use clap::{Args, Subcommand};
+
+/// A broker has 20 s to stop by itself, and 10 s to end when it is killed.
+const STOP: Duration = Duration::from_secs(35);
+
+const NOT_STARTED: &str = "could not start Apache Kafka";
+
+const NOTES: &str = "\
+Ctrl-C during a start stops again what it started, and during a stop waits for its end.
+--brokers and --port are flags alone: BROKERS and PORT are names that other programs and platforms use.
+Exit status: 0 also after Ctrl-C, 64 for a bad setting, 69 for a port that another program has, 1 for any other failure.";
 
 /// Settings of `harkara kafka`.
 #[derive(Args, Debug)]
+#[command(after_help = NOTES)]
 pub(crate) struct Kafka {
     #[command(subcommand)]
     action: Action,
@@ -43,18 +54,18 @@ enum Action {
 
 impl Kafka {
     pub(crate) fn run(self) -> ExitCode {
-        let process = ProcessSettings::of_command("warn", Duration::from_secs(15));
-        chassis::run_to_exit(&process, |_| self.act())
+        let process = ProcessSettings::of_command("warn", STOP);
+        chassis::run_to_exit(&process, |shutdown| self.act(shutdown))
     }
 
-    async fn act(self) -> Result<(), Failure> {
+    async fn act(self, shutdown: Shutdown) -> Result<(), Failure> {
         let options = Options {
             size: self.brokers,
             port: self.port,
             ..Options::new(&self.data_dir)
         };
         match self.action {
-            Action::Start => start(&options).await,
+            Action::Start => start(&options, &shutdown).await,
             Action::Stop => stop(&options).await,
             Action::Status => status(&options),
         }
@@ -62,8 +73,16 @@ impl Kafka {
 }
 
 /// Starts a cluster, telling where it is.
-async fn start(options: &Options) -> Result<(), Failure> {
-    let cluster = start_apache(options).await?;
+async fn start(options: &Options, shutdown: &Shutdown) -> Result<(), Failure> {
+    let started = apache::start_unless(shutdown.cancelled(), options, answers).await;
+    let cluster = match started {
+        Err(BrokerError::Interrupted) => {
+            println!("Stopped; no broker runs that did not run before.");
+            return Ok(());
+        }
+        Err(error) => return Err(failed(NOT_STARTED, error)),
+        Ok(cluster) => cluster,
+    };
     match cluster.started() {
         [] => println!("Apache Kafka already runs: {}", cluster.bootstrap()),
         started => println!(
@@ -80,7 +99,39 @@ async fn start(options: &Options) -> Result<(), Failure> {
 pub(crate) async fn start_apache(options: &Options) -> Result<apache::Cluster, Failure> {
     apache::start(options, answers)
         .await
-        .map_err(Failure::broken("could not start Apache Kafka"))
+        .map_err(Failure::broken(NOT_STARTED))
+}
+
+/// The failure of this command, of whose settings some are at fault by themselves.
+fn failed(what: &'static str, error: BrokerError) -> Failure {
+    let variable = match &error {
+        BrokerError::UnusablePath { .. } => "DATA_DIR",
+        BrokerError::OtherSize { .. } | BrokerError::NoSuchBroker { .. } => "--brokers",
+        BrokerError::PortOutOfRange { .. } | BrokerError::RunsOnOtherPort { .. } => "--port",
+        BrokerError::PortTaken { .. } => {
+            return Failure::Unavailable {
+                what: "--port",
+                problem: error.to_string(),
+            };
+        }
+        BrokerError::Tools(_)
+        | BrokerError::File { .. }
+        | BrokerError::DamagedIdentity { .. }
+        | BrokerError::StartUnderWay { .. }
+        | BrokerError::NeverStarted { .. }
+        | BrokerError::Run { .. }
+        | BrokerError::Jars { .. }
+        | BrokerError::Format { .. }
+        | BrokerError::Ended { .. }
+        | BrokerError::Silent { .. }
+        | BrokerError::Interrupted
+        | BrokerError::Signal { .. }
+        | BrokerError::DoesNotEnd { .. } => return Failure::broken(what)(error),
+    };
+    Failure::Setting {
+        variable,
+        problem: error.to_string(),
+    }
 }
 
 /// Whether a broker tells a client about its cluster.
@@ -93,7 +144,8 @@ async fn answers(address: String) -> bool {
 
 async fn stop(options: &Options) -> Result<(), Failure> {
     let stopped = apache::stop(options).await;
-    for (number, outcome) in stopped.map_err(Failure::broken("could not stop Apache Kafka"))? {
+    let stopped = stopped.map_err(|error| failed("could not stop Apache Kafka", error))?;
+    for (number, outcome) in stopped {
         let said = match outcome {
             StopOutcome::WasNotRunning => "did not run",
             StopOutcome::Stopped => "stopped",
@@ -105,7 +157,7 @@ async fn stop(options: &Options) -> Result<(), Failure> {
 }
 
 fn status(options: &Options) -> Result<(), Failure> {
-    let brokers = apache::status(options).map_err(Failure::broken("could not look"))?;
+    let brokers = apache::status(options).map_err(|error| failed("could not look", error))?;
     for broker in brokers {
         let said = match broker.state {
             BrokerState::Running { pid } => format!("runs, process {pid}"),

@@ -79,6 +79,22 @@ pub async fn start<A>(
 where
     A: Future<Output = bool> + Send,
 {
+    start_unless(std::future::pending(), options, ready).await
+}
+
+/// The same, unless `stopped` comes before every broker answers: then too those that this call started are stopped again.
+///
+/// # Errors
+/// As [`start`], and [`BrokerError::Interrupted`].
+pub async fn start_unless<A>(
+    stopped: impl Future<Output = ()> + Send,
+    options: &Options,
+    ready: impl Fn(String) -> A + Send + Sync,
+) -> Result<Cluster, BrokerError>
+where
+    A: Future<Output = bool> + Send,
+{
+    let mut stopped = std::pin::pin!(stopped);
     options.check_port()?;
     let layout = Layout::create(&options.data_dir)?;
     let _lock = layout.lock()?;
@@ -87,10 +103,11 @@ where
     let identity = Identity::settle(&layout, options, running)?;
     if !absent.is_empty() {
         startup::check_ports(options, &absent)?;
-        startup::prepare(&layout, options, &identity).await?;
+        let preparing = startup::prepare(&layout, options, &identity);
+        startup::unless(stopped.as_mut(), preparing).await?;
     }
     let all: Vec<u8> = options.size.numbers().collect();
-    startup::bring_up(&layout, options, &absent, &all, &ready).await?;
+    startup::bring_up(&layout, options, (&absent, &all), &ready, stopped).await?;
     Ok(Cluster {
         options: options.clone(),
         layout,
@@ -121,7 +138,8 @@ where
     let mut absent = absent(&layout, &options);
     absent.retain(|absent| *absent == number);
     startup::check_ports(&options, &absent)?;
-    startup::bring_up(&layout, &options, &absent, &[number], &ready).await
+    let never = std::future::pending();
+    startup::bring_up(&layout, &options, (&absent, &[number]), &ready, never).await
 }
 
 /// Stops every broker: SIGTERM, and SIGKILL for one that is still there after 20 seconds.

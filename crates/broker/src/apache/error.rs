@@ -137,6 +137,9 @@ pub enum BrokerError {
         /// Its log.
         log: PathBuf,
     },
+    /// The start was to stop before every broker answered.
+    #[error("the start was interrupted")]
+    Interrupted,
     /// A broker cannot be signalled.
     #[error("could not signal broker {number}, process {pid}")]
     Signal {

@@ -70,23 +70,20 @@ async fn java() -> Result<Java, BrokerError> {
     }
 }
 
-/// Launches the absent brokers and waits for the answers of the awaited ones; ends those it launched if that fails.
+/// Launches the absent brokers and waits for the answers of the awaited ones; ends those it launched if that fails, or if `stopped` comes first.
 pub(crate) async fn bring_up<A>(
     layout: &Layout,
     options: &Options,
-    absent: &[u8],
-    awaited: &[u8],
+    (absent, awaited): (&[u8], &[u8]),
     ready: &(impl Fn(String) -> A + Sync),
+    stopped: impl Future<Output = ()> + Send,
 ) -> Result<(), BrokerError>
 where
     A: Future<Output = bool> + Send,
 {
     let mut outcome = launch(layout, options, absent).await;
-    let deadline = Instant::now() + options.start_timeout;
-    for number in awaited.iter().copied() {
-        if outcome.is_ok() {
-            outcome = wait_for(layout, options, number, deadline, ready).await;
-        }
+    if outcome.is_ok() {
+        outcome = unless(stopped, wait_for_all(layout, options, awaited, ready)).await;
     }
     if outcome.is_err() {
         // The failure that is told is the first one.
@@ -97,6 +94,17 @@ where
     outcome
 }
 
+/// What comes of the work, unless it is to stop before.
+pub(crate) async fn unless<T>(
+    stopped: impl Future<Output = ()> + Send,
+    work: impl Future<Output = Result<T, BrokerError>> + Send,
+) -> Result<T, BrokerError> {
+    tokio::select! {
+        done = work => done,
+        () = stopped => Err(BrokerError::Interrupted),
+    }
+}
+
 async fn launch(layout: &Layout, options: &Options, absent: &[u8]) -> Result<(), BrokerError> {
     if absent.is_empty() {
         return Ok(());
@@ -105,6 +113,22 @@ async fn launch(layout: &Layout, options: &Options, absent: &[u8]) -> Result<(),
     for number in absent.iter().copied() {
         process::launch(&java.program, layout, number, options.size).await?;
         info!(broker = number, "started, waiting for its answer");
+    }
+    Ok(())
+}
+
+async fn wait_for_all<A>(
+    layout: &Layout,
+    options: &Options,
+    numbers: &[u8],
+    ready: &(impl Fn(String) -> A + Sync),
+) -> Result<(), BrokerError>
+where
+    A: Future<Output = bool> + Send,
+{
+    let deadline = Instant::now() + options.start_timeout;
+    for number in numbers.iter().copied() {
+        wait_for(layout, options, number, deadline, ready).await?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod dlq;
 mod dlq_replay;
 mod doctor;
 mod help;
+mod kafka;
 mod sandbox;
 mod stop;
 mod topics;
