@@ -5,6 +5,7 @@ mod joined;
 mod passenger;
 mod report;
 mod schedule;
+mod second;
 mod stages;
 mod tally;
 
@@ -58,8 +59,8 @@ pub(crate) struct Load {
     /// The rate rises by so much after each `--step-every`; the run ends at the knee: when a step answers fewer than 95 in 100 of its passengers in its time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     step: Option<u32>,
-    /// How long a step is.
-    #[arg(long, value_name = "DURATION", default_value = "10s", requires = "step", value_parser = humantime::parse_duration)]
+    /// How long a step is, in whole seconds.
+    #[arg(long, value_name = "DURATION", default_value = "10s", requires = "step", value_parser = whole_seconds)]
     step_every: Duration,
     /// A closed loop instead: so many clients, each booking again when it is answered.
     #[arg(long, value_name = "N", conflicts_with_all = ["rate", "ramp_to", "step"], value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -98,10 +99,19 @@ impl Load {
     }
 
     async fn act(self, shutdown: Shutdown) -> Result<(), Failure> {
-        let before = stages::Readings::take(&self.url, &self.notifiers).await;
-        let counted = joined::accepted_so_far(&self.sandbox).await;
+        let beginning = async {
+            let before = stages::Readings::take(&self.url, &self.notifiers).await;
+            (before, joined::accepted_so_far(&self.sandbox).await)
+        };
+        let beginning = shutdown.run_until_cancelled(beginning).await;
+        let (before, counted) = beginning.unwrap_or_default();
         let run = driver::drive(&self, &shutdown).await?;
-        let messages = joined::join(&self.sandbox, &run, counted, self.settle, &shutdown).await?;
+        let read = joined::join(&self.sandbox, &run, counted, self.settle, &shutdown).await;
+        // What was measured is told all the same.
+        let (messages, unread) = match read {
+            Ok(messages) => (messages, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
         let after = stages::Readings::take(&self.url, &self.notifiers).await;
         let report = Report::new(&self, &run, messages, stages::between(&before, &after));
         println!("{report}");
@@ -111,7 +121,7 @@ impl Load {
         if let Some(file) = &self.html {
             write(file, &report.html()?)?;
         }
-        Ok(())
+        unread.map_or(Ok(()), Err)
     }
 
     fn schedule(&self) -> Schedule {
@@ -143,6 +153,16 @@ impl Load {
             cancel: self.cancel,
             think: self.think,
         }
+    }
+}
+
+/// A step's passengers are counted by the second.
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span.as_secs() > 0 && span.subsec_nanos() == 0 {
+        Ok(span)
+    } else {
+        Err("must be whole seconds, and 1s at least".to_owned())
     }
 }
 

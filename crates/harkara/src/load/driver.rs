@@ -14,7 +14,8 @@ use tokio::time::{interval, sleep, sleep_until};
 use crate::load::Load;
 use crate::load::passenger::{Counter, Ended, Habits};
 use crate::load::schedule::Schedule;
-use crate::load::tally::{Tally, Times};
+use crate::load::second::{Second, second_of};
+use crate::load::tally::Tally;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,19 +38,6 @@ pub(crate) struct Trip {
     pub(crate) pnr: String,
     /// When each request that succeeded was due.
     pub(crate) due: Vec<(EventType, DateTime<Utc>)>,
-}
-
-/// One second of a run.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Second {
-    /// Bookings that were due.
-    pub(crate) due: u64,
-    /// Bookings of this second that were answered 2xx, whenever.
-    pub(crate) booked: Times,
-    /// Bookings answered 2xx within this second.
-    pub(crate) answered: u64,
-    /// Requests due in this second that were not answered 2xx.
-    pub(crate) failed: u64,
 }
 
 /// What came of it.
@@ -106,7 +94,8 @@ pub(crate) async fn drive(load: &Load, shutdown: &Shutdown) -> Result<Run, Failu
                 problem: error.to_string(),
             })?,
     };
-    reach(&counter).await?;
+    let reached = shutdown.run_until_cancelled(reach(&counter)).await;
+    reached.unwrap_or(Ok(()))?;
     let line = Line {
         counter,
         habits: load.habits(),
@@ -283,7 +272,7 @@ impl Line {
 
     fn note_due(&self, due: Duration) {
         if let Some(second) = self.second(due) {
-            second_of(&mut self.lock(), second).due += 1;
+            second_of(&mut self.lock().seconds, second).due += 1;
         }
     }
 
@@ -307,14 +296,14 @@ impl Line {
                 Err(status) => *tally.failed.entry(*status).or_default() += 1,
             }
             let booking = request.event == EventType::BookingConfirmed;
-            let own = second_of(&mut notes, second);
+            let own = second_of(&mut notes.seconds, second);
             match &done {
                 Ok(_) if booking => own.booked.record(took),
                 Ok(_) => {}
                 Err(_) => own.failed += 1,
             }
             if let Some(answered) = self.second(now).filter(|_| booking && done.is_ok()) {
-                second_of(&mut notes, answered).answered += 1;
+                second_of(&mut notes.seconds, answered).answered += 1;
             }
         }
         done.ok()
@@ -325,18 +314,6 @@ impl Line {
         let measured = at.checked_sub(self.warm_up)?;
         usize::try_from(measured.as_secs()).ok()
     }
-}
-
-fn second_of(notes: &mut Notes, second: usize) -> &mut Second {
-    if notes.seconds.len() <= second {
-        notes.seconds.resize_with(second + 1, Second::default);
-    }
-    // The line above made room.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "there are more than `second` of them"
-    )]
-    &mut notes.seconds[second]
 }
 
 /// `part` of `whole`; all of nothing.

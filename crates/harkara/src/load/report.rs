@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::dlq::table::table;
 use crate::load::Load;
-use crate::load::driver::{Pace, Run, Second};
+use crate::load::driver::{Pace, Run};
 use crate::load::joined::Messages;
+use crate::load::second::Second;
 use crate::load::stages::StageTimes;
 use crate::load::tally::{Percentile, Summary, Tally};
 

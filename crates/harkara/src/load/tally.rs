@@ -20,6 +20,11 @@ impl Default for Times {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST_MICROS);
+    micros.clamp(1, LONGEST_MICROS)
+}
+
 /// The times of one kind, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Summary {
@@ -33,6 +38,13 @@ pub(crate) struct Summary {
     pub(crate) max: f64,
 }
 
+impl Summary {
+    /// One time more that can only be the longest.
+    pub(crate) fn extend(&mut self, time: Duration) {
+        self.max = self.max.max(millis(micros(time)));
+    }
+}
+
 /// The share of times, in percent, that were no longer than so many milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Percentile {
@@ -43,8 +55,7 @@ pub(crate) struct Percentile {
 impl Times {
     pub(crate) fn record(&mut self, time: Duration) {
         if let Some(histogram) = &mut self.0 {
-            let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST_MICROS);
-            histogram.saturating_record(micros.max(1));
+            histogram.saturating_record(micros(time));
         }
     }
 

@@ -7,6 +7,7 @@ mod dlq_replay;
 mod doctor;
 mod help;
 mod kafka;
+mod load;
 mod sandbox;
 mod stop;
 mod topics;
