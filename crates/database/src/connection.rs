@@ -1,5 +1,6 @@
 //! The pool, write transactions, migrations.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use chassis::Failure;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Error, Executor, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -33,6 +34,16 @@ const POSTGRES_SESSION: &str = "
     set enable_hashjoin = off;
     set enable_mergejoin = off;
     set random_page_cost = 1.1";
+
+/// A migration may read a whole table, and whoever comes second waits for the first to end.
+const WITHOUT_LIMITS: &str = "
+    set statement_timeout = 0;
+    set lock_timeout = 0;
+    set idle_in_transaction_session_timeout = 0";
+
+/// Whether a server takes writes: none that became a standby does, though it answers. Its connections would else be kept for half an hour.
+const TAKES_WRITES: &str =
+    "select case current_setting('transaction_read_only') when 'off' then 1 else 0 end";
 
 /// A program's database. Clones share the pool.
 #[derive(Clone, Debug)]
@@ -73,11 +84,9 @@ impl Database {
         schemas: &[Schema],
     ) -> Result<Self, Failure> {
         let database = Self::connect(&settings.database_url, connections).await?;
-        for schema in schemas {
-            database
-                .migrate(schema)
-                .await
-                .map_err(Failure::broken("could not migrate the database"))?;
+        if !schemas.is_empty() {
+            let migrated = database.migrate(schemas).await;
+            migrated.map_err(Failure::broken("could not migrate the database"))?;
         }
         Ok(database)
     }
@@ -102,7 +111,9 @@ impl Database {
             // A connection in steady use shows by itself when it is broken; asking it each time is a round trip more for each use.
             .test_before_acquire(false)
             .before_acquire(|connection, meta| Box::pin(is_alive(connection, meta.idle_for)))
-            .after_release(move |connection, _| Box::pin(is_usable(connection, suspicions.clone())))
+            .after_release(move |connection, _| {
+                Box::pin(is_usable(connection, dialect, suspicions.clone()))
+            })
             .connect_with(options)
             .await
             .map_err(|error| unavailable(&error))?;
@@ -115,14 +126,26 @@ impl Database {
         })
     }
 
-    async fn migrate(&self, schema: &Schema) -> Result<(), sqlx::migrate::MigrateError> {
-        let source = match self.dialect {
-            Dialect::Postgres => schema.postgres,
-            Dialect::Sqlite => schema.sqlite,
-        };
-        let mut migrator = Migrator::with_migrations(source.migrations.to_vec());
-        migrator.dangerous_set_table_name(schema.table);
-        migrator.run(&self.pool).await
+    /// By a connection of its own, whose statements have no limits.
+    async fn migrate(&self, schemas: &[Schema]) -> Result<(), MigrateError> {
+        let dialect = self.dialect;
+        let options = self.pool.connect_options();
+        let unhurried = AnyPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| Box::pin(prepare_unhurried(connection, dialect)))
+            .connect_lazy_with(options.as_ref().clone());
+        for schema in schemas {
+            let source = match dialect {
+                Dialect::Postgres => schema.postgres,
+                Dialect::Sqlite => schema.sqlite,
+            };
+            let mut migrator = Migrator::with_migrations(source.migrations.to_vec());
+            migrator.dangerous_set_table_name(schema.table);
+            migrator.run(&unhurried).await?;
+        }
+        unhurried.close().await;
+        Ok(())
     }
 
     /// Begins a transaction that may write. On `SQLite`, which has one writer at a time, it waits for its turn.
@@ -158,12 +181,18 @@ impl Database {
         self.dialect.pick(postgres, sqlite)
     }
 
-    /// Whether the database answers now.
+    /// Whether the database answers now, and takes writes.
     ///
     /// # Errors
     /// What it said, or that it said nothing.
     pub async fn ping(&self) -> Result<(), Error> {
-        Executor::execute(self, "select 1").await.map(|_| ())
+        let sql = self.dialect.pick(TAKES_WRITES, "select 1");
+        let takes_writes: i64 = sqlx::query_scalar(sql).fetch_one(self).await?;
+        if takes_writes == 1 {
+            return Ok(());
+        }
+        self.patience.suspect();
+        Err(read_only())
     }
 
     /// Closes every connection, letting those in use finish.
@@ -209,16 +238,33 @@ async fn is_alive(connection: &mut AnyConnection, idle: Duration) -> Result<bool
     Ok(true)
 }
 
-/// Whether a connection may go back to the pool: not one that fell silent, nor one whose transaction a full disk undid behind the driver's back, which then takes no other.
-async fn is_usable(connection: &mut AnyConnection, patience: Patience) -> Result<bool, Error> {
+/// Whether a connection may go back to the pool: not one that fell silent or takes no writes, nor one whose transaction a full disk undid behind the driver's back, which then takes no other.
+async fn is_usable(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    patience: Patience,
+) -> Result<bool, Error> {
     if connection.is_in_transaction() {
         return Ok(false);
     }
-    if patience.is_suspicious() {
-        // The pool itself would wait for it without end.
-        patience.in_time(connection.ping()).await?;
+    if !patience.is_suspicious() {
+        return Ok(true);
     }
-    Ok(true)
+    // The pool itself would wait for it without end.
+    patience.in_time(takes_writes(connection, dialect)).await
+}
+
+async fn takes_writes(connection: &mut AnyConnection, dialect: Dialect) -> Result<bool, Error> {
+    let sql = dialect.pick(TAKES_WRITES, "select 1");
+    let takes_writes: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    Ok(takes_writes == 1)
+}
+
+fn read_only() -> Error {
+    Error::Io(std::io::Error::new(
+        ErrorKind::ReadOnlyFilesystem,
+        "the server takes no writes",
+    ))
 }
 
 /// Makes the folder of the file, and lets the file be made.
@@ -253,9 +299,20 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(),
             connection.execute(pragmas).await?;
         }
         Dialect::Postgres => {
+            if !takes_writes(connection, dialect).await? {
+                return Err(read_only());
+            }
             make_schema(connection).await?;
             connection.execute(POSTGRES_SESSION).await?;
         }
+    }
+    Ok(())
+}
+
+async fn prepare_unhurried(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), Error> {
+    prepare(connection, dialect).await?;
+    if dialect == Dialect::Postgres {
+        connection.execute(WITHOUT_LIMITS).await?;
     }
     Ok(())
 }

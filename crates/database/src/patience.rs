@@ -15,10 +15,10 @@ use crate::{Database, WriteTransaction};
 /// Longer than the server's own limit for a statement (10 s), so that where it can answer it does.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long after a silence connections are asked whether they still live before they are used again: they all fell silent together, and are given back within this.
+/// How long after a silence connections are asked whether they still live and take writes before they are used again: they all went bad together, and are given back within this.
 const SUSPICION: Duration = Duration::from_mins(1);
 
-/// The limit, and when it was last reached. Clones share it.
+/// The limit, and when connections were last found bad. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Patience(Arc<Mutex<Option<Instant>>>);
 
@@ -46,14 +46,19 @@ impl Patience {
         in_time.boxed()
     }
 
-    /// Whether the database fell silent lately.
+    /// Whether the database fell silent lately, or took no writes.
     pub(crate) fn is_suspicious(&self) -> bool {
         let last = *self.lock();
         last.is_some_and(|last| last.elapsed() < SUSPICION)
     }
 
-    fn silence(&self) -> Error {
+    /// From now on connections are asked.
+    pub(crate) fn suspect(&self) {
         *self.lock() = Some(Instant::now());
+    }
+
+    fn silence(&self) -> Error {
+        self.suspect();
         let problem = format!("the database said nothing for {PATIENCE:?}");
         Error::Io(std::io::Error::new(ErrorKind::TimedOut, problem))
     }

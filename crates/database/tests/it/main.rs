@@ -1,7 +1,12 @@
 //! Opening databases.
 
-use database::{Database, DatabaseSettings};
+use database::{Database, DatabaseSettings, Dialect, Schema};
+use sqlx::migrate::Migrator;
 use tempfile::TempDir;
+use testkit::TestDatabase;
+
+/// Takes longer than a statement may.
+static SLOW: Migrator = sqlx::migrate!("tests/it/slow");
 
 fn sqlite(folder: &TempDir) -> DatabaseSettings {
     let path = folder.path().join("deep/er/test.db");
@@ -70,4 +75,46 @@ async fn a_database_that_does_not_answer_is_one_line() {
     let line = Database::open(&settings, 1, &[]).await.unwrap_err().line();
     assert!(line.starts_with("DATABASE_URL: "), "{line}");
     assert!(!line.contains("secret"), "{line}");
+}
+
+#[tokio::test]
+async fn a_migration_takes_its_time_and_a_second_process_waits_for_it() {
+    let database = TestDatabase::new().unwrap();
+    if database.dialect() == Dialect::Sqlite {
+        println!("not run: SQLite limits no statement; give TEST_DATABASE_URL");
+        return;
+    }
+    let settings = database.settings();
+    let schemas = [Schema {
+        table: "_slow_migrations",
+        postgres: &SLOW,
+        sqlite: &SLOW,
+    }];
+    let open = || Database::open(&settings, 2, &schemas);
+    let (first, second) = tokio::join!(open(), open());
+    let sql = "select count(*) from _slow_migrations";
+    for database in [first.unwrap(), second.unwrap()] {
+        let applied: i64 = sqlx::query_scalar(sql).fetch_one(&database).await.unwrap();
+        assert_eq!(applied, 1);
+        let limit = sqlx::query_scalar("select current_setting('statement_timeout')");
+        let limit: String = limit.fetch_one(&database).await.unwrap();
+        assert_eq!(limit, "10s");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_no_answer_and_its_connections_go() {
+    let database = TestDatabase::new().unwrap();
+    if database.dialect() == Dialect::Sqlite {
+        println!("not run: SQLite has no standby; give TEST_DATABASE_URL");
+        return;
+    }
+    let database = Database::open(&database.settings(), 1, &[]).await.unwrap();
+    database.ping().await.unwrap();
+    // As on a server that became a standby.
+    let standby = sqlx::query("set default_transaction_read_only = on");
+    standby.execute(&database).await.unwrap();
+    let error = database.ping().await.unwrap_err();
+    assert!(error.to_string().contains("takes no writes"), "{error}");
+    database.ping().await.unwrap();
 }
