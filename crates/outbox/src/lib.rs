@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod marker;
+mod measure;
 mod metrics;
 mod outbox;
 mod relay;

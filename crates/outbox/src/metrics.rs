@@ -35,7 +35,7 @@ impl OutboxMetrics {
             );
             registry.register(
                 "event_publish_seconds",
-                "Seconds from the change to the broker's acknowledgement",
+                "Seconds from the commit to the broker's acknowledgement; from the change, where another process or an earlier one committed it",
                 own.publish_seconds.clone(),
             );
             registry.register("outbox_pending", "Rows to publish", own.pending.clone());

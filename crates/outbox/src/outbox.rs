@@ -144,7 +144,7 @@ impl Shared {
 #[derive(Clone, Debug)]
 pub struct Outbox {
     store: Store,
-    fresh: Sender<OutboxRow>,
+    fresh: Sender<(OutboxRow, Instant)>,
     shared: Arc<Shared>,
 }
 
@@ -171,7 +171,8 @@ impl Drop for Handover {
 }
 
 impl Outbox {
-    pub(crate) fn new(store: Store) -> (Self, Receiver<OutboxRow>) {
+    /// Rows come out with the moment after their commit.
+    pub(crate) fn new(store: Store) -> (Self, Receiver<(OutboxRow, Instant)>) {
         let (fresh, receiver) = mpsc::channel(HANDED_OVER_LIMIT);
         (
             Self {
@@ -213,12 +214,15 @@ impl Outbox {
         if handover.holder == Holder::Nobody {
             return;
         }
+        let committed = Instant::now();
         let mut rows = std::mem::take(&mut handover.rows).into_iter();
-        let refused = rows.by_ref().find_map(|row| self.fresh.try_send(row).err());
+        let refused = rows
+            .by_ref()
+            .find_map(|row| self.fresh.try_send((row, committed)).err());
         if let Some(refused) = refused {
             lock(&self.shared.route).behind = true;
-            self.shared
-                .leave_over(std::iter::once(refused.into_inner()).chain(rows));
+            let (row, _) = refused.into_inner();
+            self.shared.leave_over(std::iter::once(row).chain(rows));
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, error, info, warn};
 
 use crate::marker::{Marker, Unmarked};
+use crate::measure::measure;
 use crate::metrics::OutboxMetrics;
 use crate::outbox::Shared;
 use crate::store::{Mark, OutboxRow, Store};
@@ -41,7 +42,13 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 /// How long a commit whose answer was lost may still be on its way, and its rows too young to be [`FORGOTTEN_AFTER`].
 const UNCERTAIN: Duration = Duration::from_secs(30);
 
-type Reported = (OutboxRow, Result<Published, PublishError>, Span);
+/// With the moment after the row's commit, where this process made it.
+type Reported = (
+    OutboxRow,
+    Option<Instant>,
+    Result<Published, PublishError>,
+    Span,
+);
 
 type Report = Pin<Box<dyn Future<Output = Reported> + Send>>;
 
@@ -53,7 +60,7 @@ pub struct Relay {
     clock: SharedClock,
     metrics: OutboxMetrics,
     shared: Arc<Shared>,
-    fresh: Receiver<OutboxRow>,
+    fresh: Receiver<(OutboxRow, Instant)>,
     in_flight: FuturesUnordered<Report>,
     unmarked: Unmarked,
     refused: Vec<String>,
@@ -67,7 +74,7 @@ impl Relay {
         producer: Producer,
         clock: SharedClock,
         metrics: OutboxMetrics,
-        (shared, fresh): (Arc<Shared>, Receiver<OutboxRow>),
+        (shared, fresh): (Arc<Shared>, Receiver<(OutboxRow, Instant)>),
     ) -> Self {
         let (in_flight, unmarked) = (FuturesUnordered::new(), Unmarked::default());
         Self {
@@ -98,7 +105,15 @@ impl Relay {
         let marker = tokio::spawn(marker.run(to_mark));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.publish_until(&shutdown, &marks, &mut tick).await?;
+        let measuring = measure(
+            self.store.clone(),
+            Arc::clone(&self.clock),
+            self.metrics.clone(),
+        );
+        tokio::select! {
+            published = self.publish_until(&shutdown, &marks, &mut tick) => published?,
+            never = measuring => match never {},
+        }
         self.drain(&marks).await?;
         drop(marks);
         marker
@@ -129,8 +144,8 @@ impl Relay {
                     if count == 0 {
                         return Ok(());
                     }
-                    for row in batch.drain(..) {
-                        self.publish(row);
+                    for (row, committed) in batch.drain(..) {
+                        self.publish(row, Some(committed));
                     }
                 }
                 _ = tick.tick() => self.keep_up().await,
@@ -139,7 +154,7 @@ impl Relay {
         }
     }
 
-    fn publish(&mut self, row: OutboxRow) {
+    fn publish(&mut self, row: OutboxRow, committed: Option<Instant>) {
         if !self.unmarked.lock().insert(row.event_id.clone()) {
             return;
         }
@@ -157,21 +172,23 @@ impl Relay {
         };
         let span = sending(&row);
         self.in_flight.push(match self.producer.enqueue(&record) {
-            Ok(acknowledgement) => Box::pin(async move { (row, acknowledgement.await, span) }),
-            Err(error) => Box::pin(std::future::ready((row, Err(error), span))),
+            Ok(acknowledgement) => {
+                Box::pin(async move { (row, committed, acknowledgement.await, span) })
+            }
+            Err(error) => Box::pin(std::future::ready((row, committed, Err(error), span))),
         });
     }
 
     async fn settle(
         &mut self,
-        (row, report, mut span): Reported,
+        (row, committed, report, mut span): Reported,
         marks: &Sender<Mark>,
     ) -> Result<(), Failure> {
         match report {
             Ok(at) => {
                 span.describe_place(at.partition, at.offset);
                 drop(span);
-                self.published(&row, at);
+                self.published(&row, committed, at);
                 marks
                     .send(Mark::new(row.event_id, at))
                     .await
@@ -185,11 +202,13 @@ impl Relay {
         }
     }
 
-    fn published(&self, row: &OutboxRow, at: Published) {
-        let waited = self.clock.now() - from_micros(row.created_at_micros);
-        self.metrics
-            .publish_seconds
-            .observe(waited.as_seconds_f64().max(0.0));
+    fn published(&self, row: &OutboxRow, committed: Option<Instant>, at: Published) {
+        let since_change = || self.clock.now() - from_micros(row.created_at_micros);
+        let waited = committed.map_or_else(
+            || since_change().as_seconds_f64().max(0.0),
+            |committed| committed.elapsed().as_secs_f64(),
+        );
+        self.metrics.publish_seconds.observe(waited);
         self.metrics.count(&row.topic, "published");
         info!(
             event.id = row.event_id,
@@ -262,7 +281,7 @@ impl Relay {
         }
     }
 
-    /// Once a second: keeps what is ours, looks for what was abandoned, measures.
+    /// Once a second: keeps what is ours, looks for what was abandoned.
     async fn keep_up(&mut self) {
         self.producer.look_after();
         self.let_go_of_refused().await;
@@ -271,15 +290,6 @@ impl Relay {
             self.hold().await;
         }
         self.sweep().await;
-        match self.store.waiting().await {
-            Ok((count, oldest)) => {
-                let age = oldest.map(|oldest| self.clock.now() - oldest);
-                self.metrics.pending.set(count);
-                let seconds = age.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
-                self.metrics.oldest_seconds.set(seconds);
-            }
-            Err(error) => warn!(error = %error, "could not measure the outbox"),
-        }
     }
 
     async fn hold(&mut self) {
@@ -347,14 +357,14 @@ impl Relay {
         // The claim may have taken a good part of the lease.
         self.hold().await;
         for row in rows {
-            self.publish(row);
+            self.publish(row, None);
         }
     }
 
     async fn drain(&mut self, marks: &Sender<Mark>) -> Result<(), Failure> {
         self.fresh.close();
-        while let Ok(row) = self.fresh.try_recv() {
-            self.publish(row);
+        while let Ok((row, committed)) = self.fresh.try_recv() {
+            self.publish(row, Some(committed));
         }
         let deadline = tokio::time::Instant::now() + FLUSH_LIMIT;
         while let Ok(Some(reported)) =

@@ -219,12 +219,19 @@ impl Store {
             .await
     }
 
-    /// How many rows wait, and since when the oldest.
-    pub(crate) async fn waiting(&self) -> Result<(i64, Option<DateTime<Utc>>), Error> {
-        let sql = "select count(*), min(created_at) from outbox where published_at is null";
-        let (count, oldest): (i64, Option<i64>) =
-            sqlx::query_as(sql).fetch_one(&self.database).await?;
-        Ok((count, oldest.map(from_micros)))
+    /// How many rows wait.
+    pub(crate) async fn waiting(&self) -> Result<i64, Error> {
+        let sql = "select count(*) from outbox where published_at is null";
+        sqlx::query_scalar(sql).fetch_one(&self.database).await
+    }
+
+    /// When the first of the rows that wait was written.
+    pub(crate) async fn oldest(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let sql = "select created_at from outbox where published_at is null order by seq limit 1";
+        let oldest: Option<i64> = sqlx::query_scalar(sql)
+            .fetch_optional(&self.database)
+            .await?;
+        Ok(oldest.map(from_micros))
     }
 
     async fn write(
