@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bus::{KafkaSettings, Patience, Producer, Topics};
+use bus::{Consumer, KafkaSettings, Patience, Producer, Topics};
 use chassis::metrics::Metrics;
 use chassis::{Failure, Readiness, SharedClock, Shutdown, SystemClock, Tasks};
 use outbox::{History, Relay};
@@ -69,6 +69,7 @@ impl BookingApi {
     /// [`Failure::Setting`] for a setting that cannot be used, [`Failure::Unavailable`] if the address is taken or the database does not answer.
     pub async fn start(settings: &Settings, sources: Sources) -> Result<Self, Failure> {
         let producer = Producer::new(&settings.kafka, "booking-api", Patience::Endless)?;
+        Consumer::check(&settings.kafka)?;
         let topics = Topics::new(&settings.kafka, "booking-api")?;
         let listener = chassis::http::bind(settings.process.http_addr).await?;
         let address = listener.local_addr();

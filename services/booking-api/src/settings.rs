@@ -3,6 +3,7 @@
 use bus::KafkaSettings;
 use chassis::ProcessSettings;
 use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
 use database::DatabaseSettings;
 
 /// Takes bookings over HTTP and publishes their events to Kafka.
@@ -19,7 +20,7 @@ pub struct Settings {
     #[command(flatten)]
     pub database: DatabaseSettings,
     /// Consumer group that reads what became of notifications.
-    #[arg(long, env = "CONSUMER_GROUP", default_value = "booking-api")]
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "booking-api", value_parser = NonEmptyStringValueParser::new())]
     pub consumer_group: String,
 }
 

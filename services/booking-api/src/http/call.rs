@@ -11,7 +11,7 @@ use events::Pnr;
 use tokio::time::timeout;
 
 use crate::answer::{Kind, Problem};
-use crate::http::{BODY_LIMIT_BYTES, headers};
+use crate::http::{BODY_LIMIT_BYTES, fields, headers};
 use crate::idempotency::Claim;
 use crate::writer::Precondition;
 
@@ -44,6 +44,8 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let json = headers::may_be_json(request.headers());
         let body = read(request, state, BODY_TIME).await?;
         if !json && !body.is_empty() {
+            // What is no JSON either is told that first.
+            fields::value(&body)?;
             return Err(Problem::new(
                 Kind::MediaType,
                 "Content-Type must be application/json",

@@ -30,15 +30,19 @@ pub(super) struct Fields {
     errors: Vec<FieldError>,
 }
 
+/// The value that the body is.
+pub(super) fn value(body: &[u8]) -> Result<&RawValue, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let detail = format!("the body is not JSON at line {line} column {column}");
+        Problem::new(Kind::NotJson, detail)
+    })
+}
+
 impl Fields {
     /// Reads the body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        let value: &RawValue = serde_json::from_slice(body).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let detail = format!("the body is not JSON at line {line} column {column}");
-            Problem::new(Kind::NotJson, detail)
-        })?;
-        let object: Object = serde_json::from_str(value.get()).map_err(|_no_object| {
+        let object: Object = serde_json::from_str(value(body)?.get()).map_err(|_no_object| {
             Problem::invalid_body(vec![FieldError {
                 pointer: String::new(),
                 detail: "must be an object".to_owned(),

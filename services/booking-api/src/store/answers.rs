@@ -98,20 +98,14 @@ impl Store {
         Ok(usize::try_from(kept) == Ok(answers.len()))
     }
 
-    /// Deletes answers that no longer count.
+    /// Deletes answers that no longer count, some of them: 0 when none is left.
     pub(crate) async fn forget_answers(&self, now: DateTime<Utc>) -> Result<u64, Error> {
         let sql = "delete from idempotency where scope_key in (select scope_key from idempotency where created_at < $1 limit $2)";
-        let mut forgotten = 0;
-        loop {
-            let mut transaction = self.begin().await?;
-            let delete = sqlx::query(sql).bind(too_old(now)).bind(FORGOTTEN_AT_ONCE);
-            let rows = delete.execute(&mut transaction).await?.rows_affected();
-            transaction.commit().await?;
-            forgotten += rows;
-            if rows == 0 {
-                return Ok(forgotten);
-            }
-        }
+        let mut transaction = self.begin().await?;
+        let delete = sqlx::query(sql).bind(too_old(now)).bind(FORGOTTEN_AT_ONCE);
+        let rows = delete.execute(&mut transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(rows)
     }
 }
 

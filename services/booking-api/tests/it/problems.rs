@@ -56,7 +56,7 @@ async fn problem_bodies() {
             "form",
             api.request(Method::POST, BOOKINGS)
                 .header("content-type", "application/x-www-form-urlencoded")
-                .body("a=b"),
+                .body("{}"),
         ),
     ];
     let mut told = serde_json::Map::new();
@@ -129,6 +129,9 @@ async fn any_json_media_type_will_do_and_none_too() {
     let request = api.request(Method::POST, BOOKINGS).body(SAMPLE);
     let refused = send(request.header("content-type", "text/plain")).await;
     refused.expect_problem(415, "media-type");
+    let request = api.request(Method::POST, BOOKINGS).body("hello");
+    let refused = send(request.header("content-type", "text/plain")).await;
+    refused.expect_problem(400, "not-json");
 }
 
 #[tokio::test]
