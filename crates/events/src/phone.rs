@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A number in E.164: `+`, country code, subscriber number, 8 to 15 digits in all (ITU-T E.164 §6).
+/// A number in E.164: `+`, country code, subscriber number, 7 to 15 digits in all (ITU-T E.164 §6).
 ///
 /// An Indian mobile number is taken in any usual spelling: ten digits starting with 6 to 9, with or without `0`, `91`, `+91` or `0091` before them, with spaces, dots, hyphens and brackets (libphonenumber's metadata for India).
 /// Any other country's number needs its `+` or `00`.
@@ -30,26 +30,31 @@ impl Phone {
 
     /// The form of the event's `userPhone`: ten digits for an Indian mobile number, as in the specification's sample, E.164 for any other.
     pub fn wire(&self) -> &str {
-        self.0.strip_prefix(INDIA).unwrap_or(&self.0)
+        let national = self.0.strip_prefix(INDIA);
+        national
+            .filter(|national| is_mobile(national))
+            .unwrap_or(&self.0)
     }
 
     /// The form for logs: `+91******3210`.
     pub fn masked(&self) -> String {
         let (head, rest) = self.0.split_at(3);
-        let (_, tail) = rest.split_at(rest.len().saturating_sub(4));
+        let (_, tail) = rest.split_at(rest.len() - (rest.len() / 2).min(4));
         format!("{head}******{tail}")
     }
 
     fn indian(national: &str) -> Option<Self> {
-        let mobile = national.len() == 10 && national.starts_with(['6', '7', '8', '9']);
-        mobile.then(|| Self(format!("{INDIA}{national}")))
+        is_mobile(national).then(|| Self(format!("{INDIA}{national}")))
     }
 
     fn international(digits: &str) -> Option<Self> {
+        // In India every number has ten digits without the zero dialled at home: fewer or more are a slip of the finger.
         if let Some(national) = digits.strip_prefix("91") {
-            return Self::indian(national.strip_prefix('0').unwrap_or(national));
+            let national = national.strip_prefix('0').unwrap_or(national);
+            let shape = national.len() == 10 && !national.starts_with('0');
+            return shape.then(|| Self(format!("{INDIA}{national}")));
         }
-        let shape = (8..=15).contains(&digits.len()) && !digits.starts_with('0');
+        let shape = (7..=15).contains(&digits.len()) && !digits.starts_with('0');
         shape.then(|| Self(format!("+{digits}")))
     }
 
@@ -62,6 +67,11 @@ impl Phone {
             _ => digits.strip_prefix("00").and_then(Self::international),
         }
     }
+}
+
+/// Of an Indian number without `+91`.
+fn is_mobile(national: &str) -> bool {
+    national.len() == 10 && national.starts_with(['6', '7', '8', '9'])
 }
 
 /// What may stand between digits: some address books put marks of direction around a number.
@@ -153,13 +163,14 @@ mod tests {
         for bad in [
             "5876543210",
             "98765",
-            "+91 5876543210",
+            "+91 11 2345 678",
+            "+91 98765",
             "",
             "98765432101",
             "+",
             "+0123456789",
             "phone",
-            "+1234567",
+            "+123456",
         ] {
             assert_eq!(bad.parse::<Phone>(), Err(InvalidPhone), "{bad}");
         }
@@ -175,6 +186,12 @@ mod tests {
             "+16315550123".parse::<Phone>().unwrap().wire(),
             "+16315550123"
         );
+        for landline in ["+91 11 2345 6789", "+91 (0)11 2345 6789"] {
+            let phone = landline.parse::<Phone>().unwrap();
+            assert_eq!(phone.wire(), "+911123456789");
+            assert_eq!(phone.wire().parse::<Phone>(), Ok(phone.clone()));
+        }
+        assert_eq!("+683 4002".parse::<Phone>().unwrap().wire(), "+6834002");
         assert_eq!(
             format!("{:?}", "9876543210".parse::<Phone>().unwrap()),
             "+91******3210"
