@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::{self, Counter, EncodeLabelSet, Family, Histograms, Metrics};
 use crate::trace::{KeyValue, Span, SpanKind, TraceParent};
+use crate::usage::Usage;
 use crate::{Failure, Readiness, Shutdown};
 use connection::{Limits, converse};
 
@@ -70,7 +71,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// `/livez`, `/readyz` and `/metrics`, with `more` beside them, every route counted and timed, and what the process takes told.
 pub fn router(metrics: &Metrics, readiness: Readiness, more: Router) -> Router {
     #[cfg(target_os = "linux")]
-    metrics.register(|registry| registry.register_collector(Box::new(crate::usage::Usage)));
+    metrics.register(|registry| registry.register_collector(Box::new(Usage::of_new_process())));
     metrics.register(|registry| registry.register_collector(Box::new(readiness.clone())));
     let text = metrics.clone();
     let operations = Router::new()

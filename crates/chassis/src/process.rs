@@ -1,6 +1,7 @@
 //! A process from its settings to its exit status.
 
 use std::future::Future;
+use std::panic::{self, PanicHookInfo};
 use std::process::{ExitCode, Termination};
 
 use tokio::runtime::Runtime;
@@ -36,6 +37,7 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     let dial = logs::start(&settings.log)?;
+    panic::set_hook(Box::new(log_panic));
     let endpoint = settings.otel_exporter_otlp_endpoint.as_ref();
     // Dropped last: what ends with the runtime is exported too.
     let _exporting = endpoint.map(trace::start).transpose()?;
@@ -46,6 +48,12 @@ where
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// Where, and not what: the words of a panic may hold what it was about.
+fn log_panic(panicked: &PanicHookInfo<'_>) {
+    let place = panicked.location().map(tracing::field::display);
+    error!(place, "a part of the program panicked");
 }
 
 #[expect(
