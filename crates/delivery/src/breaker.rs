@@ -5,7 +5,7 @@
 //! Closed ─────────────▶ Open(period) ──────────────────────────▶ HalfOpen
 //!    ▲                  ▲    ▲ period doubled     probe failed      │
 //!    │ enough healthy   │    └──────────────────────────────────────┤
-//!    │     answers      │ same period     a failure                 │ probe healthy
+//!    │     answers      │ period halved   failures                  │ probe healthy
 //!    └──────────────────┴────────────────────────────── Ramp ◀──────┘
 //! ```
 //!
@@ -56,9 +56,18 @@ pub(crate) struct Breaker {
 #[derive(Debug)]
 enum Circuit {
     Closed(Recent),
-    Open { until: Instant, period: Duration },
-    HalfOpen { period: Duration },
-    Ramp { allowed: usize, period: Duration },
+    Open {
+        until: Instant,
+        period: Duration,
+    },
+    HalfOpen {
+        period: Duration,
+    },
+    Ramp {
+        allowed: usize,
+        period: Duration,
+        recent: Recent,
+    },
 }
 
 /// How a provider answered a send, as its circuit counts it.
@@ -70,7 +79,7 @@ pub(crate) enum Answer<'a> {
     Failed(&'a str),
     /// It refuses all our messages, for this problem.
     Misconfigured(&'a str),
-    /// It tells nothing of its health: it asked us to wait, or was never asked.
+    /// It tells nothing of its health: it asked our account to wait, or was never asked.
     Neutral,
 }
 
@@ -84,12 +93,19 @@ impl<'a> Answer<'a> {
             // It answered, and others may pass.
             FailureClass::Permanent
             | FailureClass::Transient(Scope::Recipient)
-            | FailureClass::Misconfigured(Scope::Recipient) => Self::Healthy,
+            | FailureClass::Misconfigured(Scope::Recipient)
+            | FailureClass::RateLimited {
+                scope: Scope::Recipient,
+                ..
+            } => Self::Healthy,
             FailureClass::Transient(Scope::Account) | FailureClass::Ambiguous => {
                 Self::Failed(&error.problem)
             }
             FailureClass::Misconfigured(Scope::Account) => Self::Misconfigured(&error.problem),
-            FailureClass::RateLimited { .. } => Self::Neutral,
+            FailureClass::RateLimited {
+                scope: Scope::Account,
+                ..
+            } => Self::Neutral,
         }
     }
 }
@@ -199,7 +215,7 @@ impl Breaker {
             (Circuit::Closed(_), Misconfigured(problem)) => {
                 Some(self.open(now, first, format!("our account was refused: {problem}")))
             }
-            (&mut Circuit::HalfOpen { period }, Healthy) => self.ramp(now, RAMP_START, period),
+            (&mut Circuit::HalfOpen { period }, Healthy) => Some(self.begin_ramp(now, period)),
             (&mut Circuit::HalfOpen { period }, Failed(problem) | Misconfigured(problem)) => {
                 let longest = LONGEST_PERIOD.max(first);
                 let period = period.saturating_mul(2).min(longest);
@@ -208,11 +224,27 @@ impl Breaker {
             (&mut Circuit::HalfOpen { period }, Neutral) => {
                 Some(self.open(now, period, "a probe that told nothing".to_owned()))
             }
-            (&mut Circuit::Ramp { allowed, period }, Healthy) => {
-                self.ramp(now, allowed.saturating_add(1), period)
+            (
+                Circuit::Ramp {
+                    allowed, recent, ..
+                },
+                Healthy,
+            ) => {
+                recent.healthy(now);
+                *allowed = allowed.saturating_add(1);
+                let is_full = *allowed >= self.settings.concurrency;
+                is_full.then(|| self.close(now))
             }
-            (&mut Circuit::Ramp { period, .. }, Failed(problem) | Misconfigured(problem)) => {
-                Some(self.open(now, period, format!("a failure after the probe: {problem}")))
+            // As while it is closed: of a provider that fails one in ten, no ramp would ever reach its end without a failure.
+            (Circuit::Ramp { recent, period, .. }, Failed(problem)) => {
+                let cause = recent.failed(now, self.settings.failures)?;
+                let period = (*period / 2).max(first);
+                let why = format!("{cause} after the probe: {problem}");
+                Some(self.open(now, period, why))
+            }
+            (&mut Circuit::Ramp { period, .. }, Misconfigured(problem)) => {
+                let why = format!("our account was refused after the probe: {problem}");
+                Some(self.open(now, period, why))
             }
             (Circuit::Closed(_) | Circuit::Ramp { .. }, Neutral)
             | (Circuit::Open { .. }, Healthy | Failed(_) | Misconfigured(_) | Neutral) => None,
@@ -227,15 +259,22 @@ impl Breaker {
         Change::Opened { period, why }
     }
 
-    fn ramp(&mut self, now: Instant, allowed: usize, period: Duration) -> Option<Change> {
-        if allowed >= self.settings.concurrency {
-            self.circuit = Circuit::Closed(Recent::default());
-            self.outages.end(now);
-            return Some(Change::Closed);
+    fn begin_ramp(&mut self, now: Instant, period: Duration) -> Change {
+        if RAMP_START >= self.settings.concurrency {
+            return self.close(now);
         }
-        let entered = matches!(self.circuit, Circuit::HalfOpen { .. });
-        self.circuit = Circuit::Ramp { allowed, period };
-        entered.then_some(Change::Ramping)
+        self.circuit = Circuit::Ramp {
+            allowed: RAMP_START,
+            period,
+            recent: Recent::default(),
+        };
+        Change::Ramping
+    }
+
+    fn close(&mut self, now: Instant) -> Change {
+        self.circuit = Circuit::Closed(Recent::default());
+        self.outages.end(now);
+        Change::Closed
     }
 
     /// Whether a failed send is an attempt of its message. Asked before [`Self::record`]: the failure that opens the circuit is one.

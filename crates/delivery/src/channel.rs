@@ -4,7 +4,7 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use events::{BookingEvent, EventId, Stage};
+use events::{BookingEvent, EventId, EventType, Stage};
 
 /// One way to reach a passenger through one provider.
 pub trait Channel: Send + Sync + 'static {
@@ -18,6 +18,11 @@ pub trait Channel: Send + Sync + 'static {
     ///
     /// The first is used; a later one only while the circuits of all before it are open, and never for a message that an earlier one may have taken.
     fn providers(&self) -> &'static [&'static str];
+
+    /// The setting without which this channel cannot tell of such an event, if it is missing.
+    fn missing_setting(&self, _event_type: EventType) -> Option<&'static str> {
+        None
+    }
 
     /// Writes the message of an event. Pure: the same event gives the same message.
     ///
@@ -42,6 +47,11 @@ pub trait Channel: Send + Sync + 'static {
         message: &Self::Message,
         delivery: &Delivery,
     ) -> impl Future<Output = Result<Receipt, SendError>> + Send;
+
+    /// Whether this provider can be asked for the messages that it has.
+    fn can_look_up(&self, _provider: &str) -> bool {
+        false
+    }
 
     /// Asks [`Delivery::provider`] whether it has the message of an earlier attempt whose outcome is unknown.
     ///
@@ -158,7 +168,8 @@ impl FailureClass {
             Self::Transient(_) => "transient",
             Self::RateLimited { .. } => "rate_limited",
             Self::Permanent => "permanent",
-            Self::Misconfigured(_) => "misconfigured",
+            Self::Misconfigured(Scope::Account) => "misconfigured",
+            Self::Misconfigured(Scope::Recipient) => "refused_for_us",
             Self::Ambiguous => "ambiguous",
         }
     }

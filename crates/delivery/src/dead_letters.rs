@@ -17,6 +17,7 @@ use tracing::{error, warn};
 
 use crate::metrics::NotifierMetrics;
 use crate::storm::StormGuard;
+use crate::verdicts::is_of_a_send;
 
 /// How long an acknowledgement is waited for before the record counts as not written.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,12 +57,18 @@ impl Failures {
         }
     }
 
-    /// A row whose last attempt failed now.
-    pub(crate) fn of_row(row: &Claimed, provider: &'static str, now: DateTime<Utc>) -> Self {
+    /// A row that is given up now.
+    pub(crate) fn of_row(
+        row: &Claimed,
+        verdict: &Verdict,
+        provider: &'static str,
+        now: DateTime<Utc>,
+    ) -> Self {
         let first_at = row.first_failure_at.unwrap_or(now);
+        let was_asked = is_of_a_send(verdict);
         Self {
-            provider: Some(provider),
-            attempts: row.attempt,
+            provider: was_asked.then_some(provider),
+            attempts: row.attempt.saturating_sub(u32::from(!was_asked)),
             first_at,
             last_at: now,
         }

@@ -80,6 +80,15 @@ impl Drop for Turn {
 }
 
 impl Gates {
+    /// The provider that is asked first, if no circuit is closed.
+    pub(crate) fn away(&self) -> Option<&'static str> {
+        let first = self
+            .0
+            .first()
+            .filter(|_| !self.iter().any(|gate| gate.is_closed()));
+        first.map(|gate| gate.provider())
+    }
+
     pub(crate) fn new<C: Channel>(
         channel: &C,
         settings: &DeliverySettings,

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::channel;
 use crate::dead_letters::{DeadLetters, Failures, warn_unwritten};
 use crate::dispatcher::{Dispatcher, Workload};
+use crate::gates::Gates;
 use crate::metrics::{NotifierMetrics, Partition, Topic};
 use crate::reading::{homeward, read};
 use crate::statuses::{self, Statuses};
@@ -41,6 +42,7 @@ pub(crate) struct Intake<C> {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) statuses: Statuses,
+    pub(crate) gates: Gates,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: NotifierMetrics,
@@ -48,6 +50,8 @@ pub(crate) struct Intake<C> {
     pub(crate) workload: Arc<Workload>,
     pub(crate) dispatcher: Arc<Dispatcher<C>>,
     pub(crate) limit: u32,
+    /// How long what was told is remembered.
+    pub(crate) retention: Duration,
 }
 
 /// An event, when it happened, and its record.
@@ -155,7 +159,8 @@ impl<C: channel::Channel> Intake<C> {
             Err(verdict) => return sorted.bad.push((record, verdict)),
         };
         sorted.spans.push(self.taking_in(&record, &event));
-        match Arrival::new(record.clone(), &event, &headers, &self.told) {
+        let awaited = self.may_be_awaited(&event);
+        match Arrival::new(record.clone(), &event, &headers, awaited) {
             Ok(arrival) if returned => sorted.returned.push(arrival),
             Ok(arrival) => sorted.arrivals.push(arrival),
             Err(error) => return sorted.bad.push((record, verdicts::undecodable(&error))),
@@ -163,6 +168,16 @@ impl<C: channel::Channel> Intake<C> {
         let at = happened_at(&record, &event);
         let id = event.event_id.to_string();
         sorted.events.insert(id, Happened { event, at, record });
+    }
+
+    /// None of a booking whose earlier events may be forgotten by now.
+    fn may_be_awaited(&self, event: &BookingEvent) -> &[EventType] {
+        let age = event.event_timestamp.to_utc() - event.booking_date.to_utc();
+        if age.to_std().is_ok_and(|age| age >= self.retention) {
+            &[]
+        } else {
+            &self.told
+        }
     }
 
     async fn store(&self, sorted: &Sorted, shutdown: &Shutdown) -> bool {
@@ -224,7 +239,8 @@ impl<C: channel::Channel> Intake<C> {
 
     fn status(&self, sorted: &Sorted, row: &Stored) -> Option<Result<OutboxRow, Error>> {
         let Happened { event, .. } = sorted.events.get(&row.event_id)?;
-        let status = self.statuses.of_arrival(event, row)?;
+        let away = self.gates.away();
+        let status = self.statuses.of_arrival(event, row, away)?;
         // A row comes in once, and comes back as often as it is replayed.
         let step = match row.place {
             Place::Reopened => format!("reopened-{}", status.occurred_at.timestamp_micros()),

@@ -69,7 +69,7 @@ impl<C: Channel> Notifier<C> {
     /// # Errors
     /// [`Failure`] if either cannot be done.
     pub async fn start(channel: C, settings: NotifierSettings) -> Result<Self, Failure> {
-        settings.delivery.check()?;
+        settings.delivery.check(&channel)?;
         let client_id = format!("{}-notifier", channel.channel());
         let producer = Producer::new(&settings.kafka, &client_id, Patience::Endless)?;
         Consumer::check(&settings.kafka)?;
@@ -260,6 +260,7 @@ impl Parts {
             inbox: self.inbox,
             outbox: self.outbox,
             statuses: self.statuses,
+            gates: self.gates,
             dead_letters: dead_letters.clone(),
             clock: self.clock,
             metrics: self.metrics,
@@ -267,6 +268,7 @@ impl Parts {
             workload: self.workload,
             dispatcher,
             limit: settings.delivery.inbox_limit,
+            retention: settings.delivery.inbox_retention,
         };
         intake.run(shutdown).await?;
         dead_letters.flush().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bus::KafkaSettings;
 use chassis::{Failure, ProcessSettings};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use database::DatabaseSettings;
 use events::{Channel, EventType};
 
@@ -33,7 +34,7 @@ pub struct DeliverySettings {
     #[arg(long, env = "TOPICS", value_delimiter = ',', value_parser = topic)]
     pub topics: Vec<EventType>,
     /// Consumer group.
-    #[arg(long, env = "CONSUMER_GROUP")]
+    #[arg(long, env = "CONSUMER_GROUP", value_parser = NonEmptyStringValueParser::new())]
     pub consumer_group: String,
     /// Sends in flight at once, and so how many a kill can repeat. 64 send 640 messages a second where the provider takes 100 ms. E-mail: 48, for Postfix takes no more than 50 connections of a client.
     #[arg(long, env = "CONCURRENCY", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -77,11 +78,17 @@ pub struct DeliverySettings {
 }
 
 impl DeliverySettings {
-    /// Settings that do not go together.
+    /// Whether the settings go together, and with the channel.
     ///
     /// # Errors
-    /// [`Failure::Setting`] for the first of them.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    /// [`Failure::Setting`] for the first that does not.
+    pub fn check<C: crate::Channel>(&self, channel: &C) -> Result<(), Failure> {
+        for topic in &self.topics {
+            if let Some(variable) = channel.missing_setting(*topic) {
+                let problem = format!("is required, for TOPICS has {}", topic.topic());
+                return Err(Failure::Setting { variable, problem });
+            }
+        }
         if self.inbox_retention >= self.max_age {
             return Ok(());
         }

@@ -6,6 +6,8 @@ use events::{BookingEvent, Channel, NOTIFICATION_STATUS, NotificationStatus, Ste
 use inbox::{Claimed, Outcome, Place, Stored};
 use outbox::OutboxRow;
 
+use crate::verdicts::is_of_a_send;
+
 /// The row of a status. `step` tells the steps of one event on one channel apart.
 pub(crate) fn row(status: &NotificationStatus, step: &str) -> Result<OutboxRow, Error> {
     let payload = serde_json::to_string(status).map_err(|error| Error::Encode(error.into()))?;
@@ -34,23 +36,28 @@ pub(crate) struct Statuses {
 }
 
 impl Statuses {
-    /// What is to be told of a row that was taken in; nothing of one that simply waits its turn.
+    /// What is to be told of a row that was taken in; nothing of one that simply waits its turn. `away`: the provider that answers nobody now.
     pub(crate) fn of_arrival(
         &self,
         event: &BookingEvent,
         stored: &Stored,
+        away: Option<&str>,
     ) -> Option<NotificationStatus> {
         let (step, reason) = match stored.place {
-            Place::Due | Place::Claimed => return None,
+            Place::Claimed => return None,
+            Place::Due => (
+                Step::Retrying,
+                format!("waits until {} answers again", away?),
+            ),
             Place::Waiting => (
                 Step::Retrying,
-                "waits for an earlier event of this booking that has not come yet",
+                "waits for an earlier event of this booking that has not come yet".to_owned(),
             ),
-            Place::Expired => (Step::Expired, "too old when it was taken in"),
-            Place::Reopened => (Step::Retrying, "came back from the dead letters"),
+            Place::Expired => (Step::Expired, "too old when it was taken in".to_owned()),
+            Place::Reopened => (Step::Retrying, "came back from the dead letters".to_owned()),
         };
         Some(NotificationStatus {
-            reason: Some(reason.to_owned()),
+            reason: Some(reason),
             ..self.blank(event, step)
         })
     }
@@ -76,8 +83,10 @@ impl Statuses {
                 provider_message_id,
                 ..
             } => (true, Some(provider_message_id.clone()), 0),
-            Outcome::Retry { .. } | Outcome::Condemned { .. } | Outcome::Dead { .. } => {
-                (true, None, 0)
+            Outcome::Retry { .. } => (true, None, 0),
+            Outcome::Condemned { verdict, .. } | Outcome::Dead { verdict } => {
+                let was_asked = is_of_a_send(verdict);
+                (was_asked, None, u32::from(!was_asked))
             }
             Outcome::Defer { .. } => (true, None, 1),
             Outcome::Suppressed { .. } | Outcome::Expired { .. } => (false, None, 1),
@@ -130,6 +139,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use events::Stage;
+
     use super::*;
 
     fn sample() -> BookingEvent {
@@ -164,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_waits_its_turn_is_not_told_and_what_waits_for_another_is() {
-        let told = |place| {
+        let told = |place, away| {
             let stored = Stored {
                 event_id: "a".to_owned(),
                 seq: 1,
@@ -172,14 +183,41 @@ mod tests {
                 received_at: chrono::DateTime::UNIX_EPOCH,
                 place,
             };
-            let status = statuses().of_arrival(&sample(), &stored);
+            let status = statuses().of_arrival(&sample(), &stored, away);
             status.map(|status| status.status)
         };
-        assert_eq!(told(Place::Due), None);
-        assert_eq!(told(Place::Claimed), None);
-        assert_eq!(told(Place::Waiting), Some(Step::Retrying));
-        assert_eq!(told(Place::Expired), Some(Step::Expired));
-        assert_eq!(told(Place::Reopened), Some(Step::Retrying));
+        assert_eq!(told(Place::Due, None), None);
+        assert_eq!(told(Place::Due, Some("twilio")), Some(Step::Retrying));
+        assert_eq!(told(Place::Claimed, None), None);
+        assert_eq!(told(Place::Waiting, None), Some(Step::Retrying));
+        assert_eq!(told(Place::Expired, None), Some(Step::Expired));
+        assert_eq!(told(Place::Reopened, None), Some(Step::Retrying));
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_told_was_no_attempt_of_any_provider() {
+        let dead = |stage| {
+            let error = "userPhone is missing";
+            let verdict = crate::verdicts::invalid(stage, &error);
+            let outcome = Outcome::Dead { verdict };
+            let row = Claimed {
+                seq: 1,
+                token: 1,
+                attempt: 1,
+                record: bus::Record::default(),
+                fate: inbox::Fate::Send,
+                verdict: None,
+                unsure_of: None,
+                first_failure_at: None,
+                received_at: chrono::DateTime::UNIX_EPOCH,
+                taken_at: chrono::DateTime::UNIX_EPOCH,
+                awaited: None,
+            };
+            let status = statuses().of_outcome(&sample(), &row, &outcome, "twilio");
+            (status.attempt, status.provider)
+        };
+        assert_eq!(dead(Stage::Validate), (0, None));
+        assert_eq!(dead(Stage::Send), (1, Some("twilio".to_owned())));
     }
 
     #[test]

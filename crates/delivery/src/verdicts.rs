@@ -5,6 +5,11 @@ use inbox::Verdict;
 
 use crate::channel::SendError;
 
+/// Whether a provider was asked before. A claim whose event cannot be told asks nobody and is no attempt.
+pub(crate) fn is_of_a_send(verdict: &Verdict) -> bool {
+    verdict.stage == Stage::Send
+}
+
 pub(crate) fn invalid(stage: Stage, error: &impl ToString) -> Verdict {
     let class = DeadLetterClass::Invalid;
     Verdict {

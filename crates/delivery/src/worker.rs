@@ -309,7 +309,7 @@ impl<C: Channel> Worker<C> {
     /// The row is dead only when the dead-letter topic has it.
     async fn bury(&self, row: &Claimed, provider: &'static str, verdict: Verdict) -> Outcome {
         let now = self.clock.now();
-        let failures = Failures::of_row(row, provider, now);
+        let failures = Failures::of_row(row, &verdict, provider, now);
         match self
             .dead_letters
             .write(&row.record, &verdict, failures)

@@ -35,7 +35,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// A row of a record and the event that was read from it. `told`: the events this channel tells.
+    /// A row of a record and the event that was read from it. `told`: the events this channel tells, of which earlier ones are waited for.
     ///
     /// # Errors
     /// [`Error::Encode`] if the value is no text, which no event's is.

@@ -42,7 +42,9 @@ pub struct Counted {
 }
 
 impl Inbox {
-    /// Writes what became of claims, all at once. Answers those that still counted: whose row nobody claimed since.
+    /// Writes what became of claims, all at once. A confirmation that a cancellation made untrue meanwhile waits for no next attempt: the cancellation waits for it.
+    ///
+    /// Answers those that still counted: whose row nobody claimed since.
     ///
     /// # Errors
     /// Whatever the database says; the transaction is then to be dropped.
@@ -55,7 +57,9 @@ impl Inbox {
         let sql = timed!(
             self.database,
             "update inbox set state = r.state, token = inbox.token + 1, attempts = attempts - r.refund, lease_until = 0,
-                 not_before = coalesce(t.now + r.after, inbox.not_before), finished_at = case when r.finished = 1 then t.now end,
+                 not_before = case when r.after is not null and inbox.event_type = 'BOOKING_CONFIRMED' and r.verdict is null
+                     and (select c.seq from inbox c where c.event_type = 'BOOKING_CANCELLED' and c.pnr = inbox.pnr and c.version > inbox.version order by c.version limit 1) is not null
+                     then t.now else coalesce(t.now + r.after, inbox.not_before) end, finished_at = case when r.finished = 1 then t.now end,
                  first_failure_at = case when r.failed = 1 then coalesce(inbox.first_failure_at, t.now) else inbox.first_failure_at end,
                  last_failure_at = case when r.failed = 1 then t.now else inbox.last_failure_at end,
                  unsure_of = case r.doubt when 1 then coalesce(inbox.unsure_of, inbox.provider) when 0 then inbox.unsure_of end,

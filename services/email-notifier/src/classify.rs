@@ -105,8 +105,8 @@ fn by_enhanced(step: Step, reply: Reply) -> Option<FailureClass> {
         Enhanced(4, 7, detail) => Some(limited(limit_scope(step, reply.code, detail))),
         // "Receiving mail at too high a rate" (Gmail).
         Enhanced(4, 2, 1) => Some(limited(Scope::Recipient)),
-        // Greylisted (Postgrey), or full: it may be emptied, also where the reply calls that final.
-        Enhanced(4, 2, 0 | 2) | Enhanced(5, 2, 2) => Some(busy(step)),
+        // Full: it may be emptied, also where the reply calls that final.
+        Enhanced(5, 2, 2) => Some(busy(step)),
         // Our sender's address is bad, so is every message of ours.
         Enhanced(5, 1, 7 | 8) => Some(FailureClass::Misconfigured(Scope::Account)),
         Enhanced(5, 7, detail) => Some(FailureClass::Misconfigured(refusal_scope(
@@ -114,28 +114,18 @@ fn by_enhanced(step: Step, reply: Reply) -> Option<FailureClass> {
         ))),
         // The relay's own state (RFC 3463 §3.4 to §3.6): not well, congested, at odds with us.
         Enhanced(4, 3 | 5, _) | Enhanced(4, 4, 5) => Some(FailureClass::Transient(Scope::Account)),
-        // The mailbox, and the way to it.
-        Enhanced(4, 1 | 2 | 4 | 6, _) if reply.code != 421 => {
-            Some(FailureClass::Transient(concerned(step)))
-        }
+        // The mailbox, and the way to it: greylisted (Postgrey), full, its host or its domain's names away.
+        Enhanced(4, 1 | 2 | 4 | 6, _) if reply.code != 421 => Some(busy(step)),
         Enhanced(5, 3, 4) => Some(FailureClass::Permanent),
         Enhanced(..) => None,
     }
 }
 
-/// Before a recipient is named a reply cannot concern one.
-const fn concerned(step: Step) -> Scope {
-    match step {
-        Step::Connect | Step::Sender => Scope::Account,
-        Step::Recipient | Step::Data | Step::Content => Scope::Recipient,
-    }
-}
-
-/// A mailbox that takes nothing for minutes or hours: attempts within a minute would only use up what there are of them.
+/// A mailbox that takes nothing for minutes or hours: attempts within a minute would only use up what there are of them, and a relay that cannot look up domains would lose every mail. Before a recipient is named a reply cannot concern one.
 const fn busy(step: Step) -> FailureClass {
-    match concerned(step) {
-        Scope::Account => FailureClass::Transient(Scope::Account),
-        Scope::Recipient => limited(Scope::Recipient),
+    match step {
+        Step::Connect | Step::Sender => FailureClass::Transient(Scope::Account),
+        Step::Recipient | Step::Data | Step::Content => limited(Scope::Recipient),
     }
 }
 
@@ -209,22 +199,20 @@ mod tests {
     }
 
     /// Replies, and what each means before a recipient is named and after.
-    fn table() -> [(&'static str, FailureClass, FailureClass); 11] {
-        let later = (Transient(Scope::Account), Transient(Scope::Recipient));
+    fn table() -> [(&'static str, FailureClass, FailureClass); 10] {
+        let later = Transient(Scope::Account);
         let (account, recipient) = (Scope::Account, Scope::Recipient);
         let (all, one) = (Misconfigured(account), Misconfigured(recipient));
         let relay = "421, 432, 451, 452, 454, 455, 499, 450 4.3.0, 452 4.3.1, 453 4.3.2, 452 4.3.4, 421 4.4.2, 451 4.4.5, 451 4.5.3";
-        let mailbox = "450 4.1.1, 451 4.2.3, 450 4.4.1, 451 4.4.4, 451 4.4.6, 451 4.4.7, 451 4.6.0";
-        let busy = "450, 450 4.2.0, 452 4.2.2, 552 5.2.2, 550 5.2.2";
+        let busy = "450, 450 4.1.1, 450 4.1.2, 450 4.2.0, 451 4.2.3, 452 4.2.2, 450 4.4.1, 451 4.4.4, 451 4.4.6, 451 4.4.7, 451 4.6.0, 552 5.2.2, 550 5.2.2";
         let limits =
             "450 4.7.1, 451 4.7.0, 450 4.7.23, 451 4.7.24, 450 4.7.25, 451 4.7.26, 451 4.7.20";
         let refusals = "501, 521, 550, 551, 553, 554, 556, 550 5.1.1, 550 5.1.2, 501 5.1.3, 550 5.1.6, 556 5.1.10, 550 5.2.1, 550 5.2.3, 550 5.3.1, 550 5.3.2, 550 5.4.1, 550 5.4.2, 550 5.4.4, 550 5.4.5, 554 5.4.6, 550 5.4.7, 550 5.5.0, 554 5.6.0, 554 5.6.1, 550 4.7.1";
         let policy = "550 5.7.1, 550 5.7.20, 550 5.7.21, 550 5.7.22, 550 5.7.23, 550 5.7.24, 550 5.7.25, 554 5.7.26, 552 5.7.0";
         let ours = "530, 534, 535, 538, 530 5.7.0, 534 5.7.9, 535 5.7.8, 538 5.7.11, 550 5.7.8, 550 5.7.10, 525 5.7.13, 550 5.1.8, 553 5.1.7";
         [
-            (relay, later.0, later.0),
-            (mailbox, later.0, later.1),
-            (busy, later.0, limited(recipient)),
+            (relay, later, later),
+            (busy, later, limited(recipient)),
             ("450 4.2.1", limited(recipient), limited(recipient)),
             (limits, limited(account), limited(recipient)),
             ("421 4.7.0, 450 4.7.28", limited(account), limited(account)),

@@ -94,6 +94,14 @@ impl SmsChannel {
     }
 }
 
+const fn flow_setting(event_type: EventType) -> &'static str {
+    match event_type {
+        EventType::BookingConfirmed => "SMS_TEMPLATE_CONFIRMED",
+        EventType::PaymentCompleted => "SMS_TEMPLATE_PAID",
+        EventType::BookingCancelled => "SMS_TEMPLATE_CANCELLED",
+    }
+}
+
 impl Channel for SmsChannel {
     type Message = Sms;
 
@@ -103,6 +111,11 @@ impl Channel for SmsChannel {
 
     fn providers(&self) -> &'static [&'static str] {
         self.names
+    }
+
+    fn missing_setting(&self, event_type: EventType) -> Option<&'static str> {
+        let told = self.gateways().all(|own| own.tells(event_type));
+        (!told).then_some(flow_setting(event_type))
     }
 
     fn recipient<'m>(&self, sms: &'m Sms) -> &'m str {
@@ -145,6 +158,10 @@ impl Channel for SmsChannel {
             "text message accepted"
         );
         Ok(receipt)
+    }
+
+    fn can_look_up(&self, provider: &str) -> bool {
+        provider == Twilio::NAME
     }
 
     /// MSG91 tells of a message only by the id that a lost answer would have given.

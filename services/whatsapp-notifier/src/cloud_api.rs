@@ -7,7 +7,7 @@ use chassis::{Failure, http};
 use delivery::{
     Channel, Delivery, HttpAnswer, HttpApi, Receipt, RecipientQuota, SendError, Undeliverable,
 };
-use events::BookingEvent;
+use events::{BookingEvent, EventType};
 use reqwest::Client;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,16 @@ impl Channel for CloudApi {
 
     fn providers(&self) -> &'static [&'static str] {
         &["whatsapp_cloud_api"]
+    }
+
+    fn missing_setting(&self, event_type: EventType) -> Option<&'static str> {
+        let setting = match event_type {
+            EventType::BookingConfirmed => "WHATSAPP_TEMPLATE_CONFIRMED",
+            EventType::PaymentCompleted => "WHATSAPP_TEMPLATE_PAID",
+            EventType::BookingCancelled => "WHATSAPP_TEMPLATE_CANCELLED",
+        };
+        let is_missing = self.settings.template(event_type).is_none();
+        is_missing.then_some(setting)
     }
 
     fn recipient_quota(&self) -> Option<RecipientQuota> {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, ValueEnum};
 use delivery::NotifierSettings;
+use events::EventType;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -17,7 +18,7 @@ pub struct Settings {
     pub whatsapp: WhatsappSettings,
 }
 
-/// How the Cloud API is reached, and which template it fills.
+/// How the Cloud API is reached, and which templates it fills.
 #[expect(
     clippy::struct_field_names,
     reason = "the names are those of the flags and variables"
@@ -39,10 +40,16 @@ pub struct WhatsappSettings {
     /// The approved template for a confirmed booking.
     #[arg(long, env = "WHATSAPP_TEMPLATE_CONFIRMED", value_name = "NAME", default_value = "booking_confirmed", value_parser = template)]
     pub whatsapp_template_confirmed: String,
-    /// The template's language code, exactly as approved: `en` and `en_GB` are two templates.
+    /// The approved template for a payment; needed only if this channel reads `payment-completed`.
+    #[arg(long, env = "WHATSAPP_TEMPLATE_PAID", value_name = "NAME", value_parser = template)]
+    pub whatsapp_template_paid: Option<String>,
+    /// The approved template for a cancellation; needed only if this channel reads `booking-cancelled`.
+    #[arg(long, env = "WHATSAPP_TEMPLATE_CANCELLED", value_name = "NAME", value_parser = template)]
+    pub whatsapp_template_cancelled: Option<String>,
+    /// The templates' language code, exactly as approved: `en` and `en_GB` are two templates.
     #[arg(long, env = "WHATSAPP_TEMPLATE_LANGUAGE", value_name = "CODE", default_value = "en", value_parser = language)]
     pub whatsapp_template_language: String,
-    /// How the template was created: parameters with names, or numbered from 1 in the order of the README.
+    /// How the templates were created: parameters with names, or numbered from 1 in the order of the README.
     #[arg(
         long,
         env = "WHATSAPP_PARAMETERS",
@@ -53,7 +60,7 @@ pub struct WhatsappSettings {
     pub whatsapp_parameters: ParameterFormat,
 }
 
-/// `parameter_format` of the template.
+/// `parameter_format` of the templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ParameterFormat {
     /// `{{pnr}}`.
@@ -102,6 +109,17 @@ fn language(text: &str) -> Result<String, String> {
     let good = good && region.len() == 2 && upper(region);
     good.then(|| text.to_owned())
         .ok_or_else(|| "must be a language code such as en, hi or en_GB".to_owned())
+}
+
+impl WhatsappSettings {
+    /// The template that tells of such an event.
+    pub(crate) fn template(&self, event_type: EventType) -> Option<&str> {
+        match event_type {
+            EventType::BookingConfirmed => Some(&self.whatsapp_template_confirmed),
+            EventType::PaymentCompleted => self.whatsapp_template_paid.as_deref(),
+            EventType::BookingCancelled => self.whatsapp_template_cancelled.as_deref(),
+        }
+    }
 }
 
 #[cfg(test)]

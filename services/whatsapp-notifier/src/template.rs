@@ -9,6 +9,9 @@ use crate::settings::{ParameterFormat, WhatsappSettings};
 /// Characters of a parameter at most, so that eleven of them leave the template room in the 1,024 of a body (Meta, error 132005).
 const PARAMETER_MAX: usize = 60;
 
+/// Ends what is told of a journey that takes place.
+const WISH: &str = "\nHave a pleasant journey.";
+
 /// The body of `POST …/messages`, without what only the delivery knows.
 #[derive(Clone, Serialize)]
 pub(crate) struct TemplateMessage {
@@ -53,12 +56,8 @@ pub(crate) fn fill(
     settings: &WhatsappSettings,
     event: &BookingEvent,
 ) -> Result<TemplateMessage, Undeliverable> {
-    let name = match event.event_type {
-        EventType::BookingConfirmed => settings.whatsapp_template_confirmed.clone(),
-        EventType::PaymentCompleted | EventType::BookingCancelled => {
-            return Err(no_template(event.event_type));
-        }
-    };
+    let name = settings.template(event.event_type);
+    let name = name.ok_or_else(|| no_template(event.event_type))?;
     let phone = recipient(event)?;
     let parameters = facts(event).map(|(name, text)| Parameter {
         kind: "text",
@@ -74,7 +73,7 @@ pub(crate) fn fill(
         to: phone.e164().to_owned(),
         kind: "template",
         template: Template {
-            name,
+            name: name.to_owned(),
             language: Language {
                 code: settings.whatsapp_template_language.clone(),
             },
@@ -88,13 +87,12 @@ pub(crate) fn fill(
 
 /// The message in the wording of the README.
 pub(crate) fn preview(event: &BookingEvent) -> Result<String, Undeliverable> {
-    match event.event_type {
-        EventType::BookingConfirmed => {}
-        untold @ (EventType::PaymentCompleted | EventType::BookingCancelled) => {
-            return Err(no_template(untold));
-        }
-    }
     recipient(event)?;
+    let (news, wish) = match event.event_type {
+        EventType::BookingConfirmed => ("🎫 Booking confirmed", WISH),
+        EventType::PaymentCompleted => ("💰 Payment received", WISH),
+        EventType::BookingCancelled => ("❌ Booking cancelled", ""),
+    };
     let [
         passenger,
         pnr,
@@ -109,7 +107,7 @@ pub(crate) fn preview(event: &BookingEvent) -> Result<String, Undeliverable> {
         fare,
     ] = facts(event).map(|(_, text)| fitting(&text));
     Ok(format!(
-        "🎫 Booking confirmed, {passenger}!\nPNR {pnr}\n🚆 {train}\n📍 {from} → {to}\n📅 {date}, departs {departure}\n💺 Coach {coach}, seat {seat}, {class}\n💳 {fare}\nHave a pleasant journey."
+        "{news}, {passenger}!\nPNR {pnr}\n🚆 {train}\n📍 {from} → {to}\n📅 {date}, departs {departure}\n💺 Coach {coach}, seat {seat}, {class}\n💳 {fare}{wish}"
     ))
 }
 
@@ -238,14 +236,22 @@ mod tests {
     }
 
     #[test]
-    fn other_events_have_no_template() {
-        for kind in [EventType::PaymentCompleted, EventType::BookingCancelled] {
+    fn other_events_have_the_templates_of_the_settings() {
+        let paid = (EventType::PaymentCompleted, "--whatsapp-template-paid=n1");
+        let cancelled = (
+            EventType::BookingCancelled,
+            "--whatsapp-template-cancelled=n1",
+        );
+        for (kind, setting) in [paid, cancelled] {
             let mut event = event();
             event.event_type = kind;
             let problem = fill(&settings(&[]), &event).err().unwrap();
             assert_eq!(problem.stage, Stage::Render);
             assert!(problem.problem.contains(kind.as_str()), "{problem}");
-            assert_eq!(preview(&event), Err(problem));
+            let message = fill(&settings(&[setting]), &event).ok().unwrap();
+            assert_eq!(message.template.name, "n1");
+            let [body] = message.template.components;
+            assert_eq!(body.parameters.len(), 11);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What an attempt that failed means for its message.
 
+use std::time::Duration;
+
 use events::DeadLetterClass;
 use inbox::{Certainty, Claimed, Outcome};
 use tracing::{error, warn};
@@ -8,6 +10,9 @@ use super::{Job, LONGEST_WAIT, Worker};
 use crate::channel::{Channel, FailureClass, Scope, SendError};
 use crate::gates::Spent;
 use crate::verdicts;
+
+/// So many provider timeouts after an answer was lost, the provider's own list has the message or never will.
+const KNOWN_AFTER: u32 = 3;
 
 impl<C: Channel> Worker<C> {
     /// Obeys the class.
@@ -67,6 +72,15 @@ impl<C: Channel> Worker<C> {
         }
     }
 
+    /// A provider that can be asked is not asked while it may still be taking the message in.
+    fn until_known(&self, provider: &str, certainty: Certainty) -> Duration {
+        if certainty == Certainty::Unsure && self.channel.can_look_up(provider) {
+            self.provider_timeout.saturating_mul(KNOWN_AFTER)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     async fn try_again(
         &self,
         job: &Job<'_, C::Message>,
@@ -75,6 +89,7 @@ impl<C: Channel> Worker<C> {
         error: SendError,
     ) -> Outcome {
         let after = self.backoff.wait(job.row.attempt);
+        let after = after.max(self.until_known(job.gate.provider(), certainty));
         let reason = error.problem.clone();
         match spent {
             Spent::Nothing => Outcome::Defer {

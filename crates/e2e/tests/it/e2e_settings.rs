@@ -23,7 +23,7 @@ const fn refusal(
     }
 }
 
-const REFUSALS: [Refusal; 15] = [
+const REFUSALS: [Refusal; 18] = [
     refusal("email-notifier", ("SMTP_URL", "nonsense"), 64, "SMTP_URL: "),
     refusal("email-notifier", ("MAIL_FROM", "nobody"), 64, "MAIL_FROM: "),
     refusal("email-notifier", ("TOPICS", "booking-lost"), 64, "TOPICS: "),
@@ -34,6 +34,18 @@ const REFUSALS: [Refusal; 15] = [
         "SMS_BASE_URL: ",
     ),
     refusal("sms-notifier", ("CONCURRENCY", "0"), 64, "CONCURRENCY: "),
+    refusal(
+        "sms-notifier",
+        ("CONSUMER_GROUP", ""),
+        64,
+        "CONSUMER_GROUP: ",
+    ),
+    refusal(
+        "whatsapp-notifier",
+        ("TOPICS", "booking-confirmed,booking-cancelled"),
+        64,
+        "WHATSAPP_TEMPLATE_CANCELLED: is required, for TOPICS has booking-cancelled",
+    ),
     refusal(
         "sms-notifier",
         ("INBOX_RETENTION", "1h"),
@@ -71,6 +83,12 @@ const REFUSALS: [Refusal; 15] = [
         "KAFKA_PROPERTIES: ",
     ),
     // Longer than max.poll.interval.ms: only a consumer minds.
+    refusal(
+        "booking-api",
+        ("KAFKA_PROPERTIES", "session.timeout.ms=60000"),
+        64,
+        "KAFKA_PROPERTIES: ",
+    ),
     refusal(
         "sms-notifier",
         ("KAFKA_PROPERTIES", "session.timeout.ms=60000"),

@@ -131,13 +131,17 @@ async fn times(system: &System, written: &Written) -> (i64, i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn recipients_that_always_fail_and_a_pnr_with_half_of_the_traffic_delay_nobody_else() {
     let span = Duration::from_secs(if full_length() { 300 } else { 8 });
-    let mut system = System::builder().start_without_programs().await.unwrap();
+    let mut system = System::builder()
+        .with("RETRY_CAP", "1s")
+        .start_without_programs()
+        .await
+        .unwrap();
     system.start_program("email-notifier").await.unwrap();
-    let busy = Effect::SmtpCode {
-        reply: "451 4.4.1 no answer from the host".to_owned(),
+    let distrust = Effect::SmtpCode {
+        reply: "550 5.7.1 your host is not trusted".to_owned(),
         stage: SmtpStage::Rcpt,
     };
-    let rules = vec![Rule::new(Channel::Email, busy).recipient(BROKEN)];
+    let rules = vec![Rule::new(Channel::Email, distrust).recipient(BROKEN)];
     system.faults().replace(rules).unwrap();
     let count = events_in(span);
     // The first seconds warm up.

@@ -147,3 +147,20 @@ async fn whoever_would_claim_what_is_due_does_not_wait_for_the_turn() {
     let (_transaction, free) = inbox.begin_claiming_if_free().await.unwrap();
     assert!(free);
 }
+
+#[tokio::test]
+async fn a_confirmation_that_was_cancelled_during_its_attempt_waits_for_no_other() {
+    let fixture = Fixture::new().await;
+    fixture
+        .store_all(&[versioned("a", EventType::BookingConfirmed, 1, "")])
+        .await;
+    let row = fixture.claim_one().await;
+    let cancelled = versioned("c", EventType::BookingCancelled, 2, "BOOKING_CONFIRMED=1");
+    fixture.store_all(&[cancelled]).await;
+    fixture.settle(&row, retry(Duration::from_hours(1))).await;
+    let row = fixture.claim_one().await;
+    assert_eq!(ids(std::slice::from_ref(&row)), ["a"]);
+    let reason = suppressed_because(&row).to_owned();
+    fixture.settle(&row, Outcome::Suppressed { reason }).await;
+    fixture.finish("c", sent()).await;
+}

@@ -21,7 +21,8 @@ pub(super) struct Template {
     body: &'static str,
 }
 
-const CONFIRMED: &[&str] = &[
+/// What our templates are filled with, all of them.
+const FACTS: &[&str] = &[
     "passenger",
     "pnr",
     "train",
@@ -51,19 +52,61 @@ Namaste *{{passenger}}* 🙏 your seat is booked.
 Please carry a photo ID and be on the platform 20 minutes early.
 Have a pleasant journey! 🌏";
 
-static TEMPLATES: [Template; 2] = [
+const PAID_BODY: &str = "\
+💰 *Your payment was received*
+
+Namaste *{{passenger}}* 🙏 your ticket is paid.
+
+PNR: *{{pnr}}*
+🚆 {{train}}
+📍 {{from}} ➡️ {{to}}
+📅 {{date}}, {{departure}}
+💺 Coach {{coach}}, seat {{seat}} ({{class}})
+💳 Fare: {{fare}}
+
+Have a pleasant journey! 🌏";
+
+const CANCELLED_BODY: &str = "\
+❌ *Your booking is cancelled*
+
+Namaste *{{passenger}}* 🙏 this seat is no longer yours.
+
+PNR: *{{pnr}}*
+🚆 {{train}}
+📍 {{from}} ➡️ {{to}}
+📅 {{date}}, {{departure}}
+💺 Coach {{coach}}, seat {{seat}} ({{class}})
+💳 Fare: {{fare}}
+
+If you did not ask for this, please call us at once.";
+
+static TEMPLATES: [Template; 4] = [
+    Template {
+        name: "payment_completed",
+        language: "en",
+        format: Format::Named,
+        parameters: FACTS,
+        body: PAID_BODY,
+    },
+    Template {
+        name: "booking_cancelled",
+        language: "en",
+        format: Format::Named,
+        parameters: FACTS,
+        body: CANCELLED_BODY,
+    },
     Template {
         name: "booking_confirmed",
         language: "en",
         format: Format::Named,
-        parameters: CONFIRMED,
+        parameters: FACTS,
         body: CONFIRMED_BODY,
     },
     Template {
         name: "booking_confirmed_positional",
         language: "en",
         format: Format::Positional,
-        parameters: CONFIRMED,
+        parameters: FACTS,
         body: CONFIRMED_BODY,
     },
 ];

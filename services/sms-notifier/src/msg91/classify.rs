@@ -13,7 +13,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(super) fn classify(refusal: &HttpRefusal, words: Option<&str>) -> FailureClass {
     let known = refusal.code.and_then(by_code);
     let known = known.or_else(|| by_words(&words?.to_ascii_lowercase()));
-    known.unwrap_or_else(|| refusal.by_status(PAUSE))
+    known.unwrap_or_else(|| match refusal.status {
+        // An error that says nothing known of itself: it may be MSG91's own, and pass.
+        200..=299 => FailureClass::Transient(Scope::Account),
+        _ => refusal.by_status(PAUSE),
+    })
 }
 
 fn by_code(code: u32) -> Option<FailureClass> {
@@ -101,7 +105,10 @@ mod tests {
             scope: Scope::Account,
         };
         assert_eq!(class(429, None, "slow down"), limited);
-        assert_eq!(class(200, None, "no"), Permanent);
+        assert_eq!(class(400, None, "no"), Permanent);
+        for words in ["", "Something went wrong, please try again"] {
+            assert_eq!(class(200, None, words), Transient(Scope::Account));
+        }
         assert_eq!(class(503, None, ""), Transient(Scope::Account));
         assert_eq!(class(500, None, ""), Ambiguous);
         assert_eq!(class(500, Some(999), ""), Transient(Scope::Account));

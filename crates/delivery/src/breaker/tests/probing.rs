@@ -143,19 +143,48 @@ fn the_ramp_overlooks_neutral_answers() {
 }
 
 #[test]
-fn a_failure_in_the_ramp_opens_it_for_the_same_period() {
-    for (answer, problem) in [
-        (FAILED, "connection refused"),
-        (REFUSED, "the token has expired"),
-    ] {
-        let mut scene = Scene::half_open();
-        scene.record(FAILED);
-        scene.pass(10);
-        scene.probes(Answer::Healthy);
-        scene.record(Answer::Healthy);
-        let why = format!("a failure after the probe: {problem}");
-        assert_eq!(scene.record(answer), Some(opened(10, &why)));
+fn failures_in_a_row_in_the_ramp_open_it_for_half_the_period() {
+    let mut scene = Scene::half_open();
+    for (waited, opens) in [(0, 10), (10, 20)] {
+        scene.pass(waited);
+        if waited > 0 {
+            scene.breaker.probing(scene.now);
+        }
+        let why = "a failed probe: connection refused";
+        assert_eq!(scene.record(FAILED), Some(opened(opens, why)));
     }
+    let why = "10 failures in a row after the probe: connection refused";
+    for (waited, opens) in [(20, 10), (10, 5), (5, 5)] {
+        scene.pass(waited);
+        scene.probes(Answer::Healthy);
+        assert_eq!(scene.records(9, FAILED), None);
+        assert_eq!(scene.record(FAILED), Some(opened(opens, why)));
+    }
+}
+
+#[test]
+fn an_account_refused_in_the_ramp_opens_it_at_once() {
+    let mut scene = Scene::ramp();
+    let why = "our account was refused after the probe: the token has expired";
+    assert_eq!(scene.record(REFUSED), Some(opened(5, why)));
+}
+
+#[test]
+fn a_provider_that_fails_one_in_five_ends_its_ramp() {
+    let concurrency = 64;
+    let mut scene = Scene::of(BreakerSettings {
+        concurrency,
+        ..SETTINGS
+    });
+    scene.records(10, FAILED);
+    scene.pass(5);
+    scene.probes(Answer::Healthy);
+    let round = |scene: &mut Scene| {
+        scene.record(FAILED);
+        scene.records(4, Answer::Healthy)
+    };
+    let ended = (0..16).find_map(|_| round(&mut scene));
+    assert_eq!(ended, Some(Change::Closed));
 }
 
 #[test]
