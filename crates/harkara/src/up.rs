@@ -3,6 +3,7 @@
 mod broker;
 mod programs;
 mod screen;
+mod settings;
 mod stage;
 
 use std::path::PathBuf;
@@ -14,9 +15,11 @@ use ::sandbox::Sandbox;
 use chassis::{Failure, ProcessSettings, Shutdown, SystemClock};
 use clap::{Args, ValueEnum};
 
+use crate::sandbox::local;
 use crate::up::broker::Broker;
-use crate::up::programs::{Credentials, Programs};
+use crate::up::programs::Programs;
 use crate::up::screen::Screen;
+use crate::up::settings::{Credentials, ProgramSettings};
 use crate::up::stage::Stage;
 
 const EXAMPLES: &str = "\
@@ -25,7 +28,7 @@ Examples:
   harkara up --broker apache
   SMTP_URL=smtps://user:password@mail.example.com harkara up --kafka broker:9092 --database postgres://user:password@db/harkara
 
-Every setting of the programs can be given as an environment variable as well, by the name it has in their --help.
+Every setting of the programs can be given as an environment variable as well, by the name it has in their --help, but for what each has its own of: HTTP_ADDR, DATABASE_URL, CONSUMER_GROUP and TOPICS.
 Of the KAFKA_ variables all count but KAFKA_BOOTSTRAP_SERVERS: what the sandbox tells of another's broker, nobody else tells, so only --kafka names it. The broker in memory takes KAFKA_PARTITIONS alone.";
 
 /// Settings of `harkara up`.
@@ -102,9 +105,15 @@ impl Up {
 
     async fn serve(self, shutdown: Shutdown) -> Result<(), Failure> {
         let credentials = Credentials::from_environment_or_chance(&self)?;
+        // Whatever is wrong is said before anything starts, where the sandbox's ports are not known yet.
+        let usual = (local(1025), local(8025));
+        ProgramSettings::parse(&self, usual, &credentials)?;
+        let kafka = broker::settings(&self)?;
         let sandbox = Sandbox::start(credentials.sandbox.clone(), Arc::new(SystemClock)).await?;
-        let broker = Broker::start(&self).await?;
-        let programs = Programs::start(&self, &broker, &sandbox, &credentials).await?;
+        let broker = Broker::start(&self, kafka).await?;
+        let providers = (sandbox.smtp_address(), sandbox.http_address());
+        let settings = ProgramSettings::parse(&self, providers, &credentials)?;
+        let programs = Programs::start(settings, &broker).await?;
         let screen = Screen::new(&programs, &broker, &sandbox);
         screen.show_addresses();
         let metrics = programs.metrics();

@@ -17,6 +17,8 @@ async fn up_tells_a_booking_on_three_channels_and_says_so_when_it_stops() {
         .args(["up", "--any-port", "--data-dir"])
         .arg(folder.path())
         .env_clear()
+        // Each program has its own: one group for three notifiers would tell it on one channel.
+        .envs([("CONSUMER_GROUP", "one"), ("TOPICS", "payment-completed")])
         .stdin(Stdio::null())
         .stdout(File::create(&screen).unwrap())
         .spawn()

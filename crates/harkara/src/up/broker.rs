@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use ::broker::Forwarder;
 use ::broker::apache::Options;
-use bus::{InProcessBroker, KafkaSettings};
+use bus::{Consumer, InProcessBroker, KafkaSettings};
 use chassis::{Failure, Shutdown, parse_settings_from};
 use clap::Parser;
 
 use crate::kafka::start_apache;
 use crate::sandbox::local;
-use crate::up::programs::unusable;
+use crate::up::settings::unusable;
 use crate::up::{BrokerKind, Up};
 
 /// The port Kafka usually has.
@@ -35,8 +35,7 @@ struct KafkaProgram {
 }
 
 impl Broker {
-    pub(crate) async fn start(up: &Up) -> Result<Self, Failure> {
-        let settings = settings(up.kafka.as_deref())?;
+    pub(crate) async fn start(up: &Up, settings: KafkaSettings) -> Result<Self, Failure> {
         match up.broker {
             BrokerKind::Memory if up.kafka.is_some() => Ok(Self::outside(settings, "Kafka")),
             BrokerKind::Memory => Self::in_process(up, settings.kafka_partitions).await,
@@ -92,12 +91,17 @@ impl Broker {
     }
 }
 
-/// The programs' own settings of Kafka, from the environment, on these servers.
-fn settings(servers: Option<&str>) -> Result<KafkaSettings, Failure> {
+/// The programs' own settings of Kafka, from the environment, on the servers of `--kafka`. Nobody is asked.
+pub(crate) fn settings(up: &Up) -> Result<KafkaSettings, Failure> {
+    let servers = up.kafka.as_ref();
     let servers = servers.map(|servers| format!("--kafka-bootstrap-servers={servers}"));
     let arguments = ["kafka".to_owned()].into_iter().chain(servers);
     let program: KafkaProgram =
         parse_settings_from(&[], arguments).map_err(|error| unusable(&error))?;
+    // The broker in memory takes none of the properties.
+    if up.kafka.is_some() || up.broker == BrokerKind::Apache {
+        Consumer::check(&program.kafka)?;
+    }
     Ok(program.kafka)
 }
 

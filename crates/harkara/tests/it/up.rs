@@ -110,6 +110,21 @@ async fn a_broker_that_runs_is_named_by_a_flag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bad_setting_is_told_before_anything_starts() {
+    let folder = TempDir::new().unwrap();
+    for (name, bad) in [
+        ("MAX_ATTEMPTS", "0"),
+        ("INBOX_RETENTION", "1h"),
+        ("SMTP_URL", "nonsense"),
+    ] {
+        let said = said(command(folder.path(), &[], &[(name, bad)])).await;
+        assert_eq!(said.status, Some(64), "{name}: {}", said.err);
+        assert!(said.err.contains(&format!("{name}: ")), "{}", said.err);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_environment_s_settings_count_on_a_broker_that_runs() {
     let folder = TempDir::new().unwrap();
     for (name, bad) in [

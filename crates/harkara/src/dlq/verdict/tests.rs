@@ -206,10 +206,6 @@ fn what_fails_as_before_is_still_invalid_and_nobody_can_force_it() {
         (entry(Channel::Sms, b"{}", &[]), "field "),
         (entry(Channel::Sms, &good, &newer), "schema version 2"),
         (of(Channel::Sms, &unreachable), "userPhone must be"),
-        (
-            of(Channel::Whatsapp, &event(EventType::BookingCancelled, "a")),
-            "no template",
-        ),
         (stray, "field eventType: a PAYMENT_COMPLETED"),
     ] {
         let verdict = judge(&letter, &facts(), terms());
