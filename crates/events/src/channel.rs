@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::EventType;
 
 /// The topic of the notifiers' outcomes.
@@ -31,7 +33,8 @@ pub fn topics() -> Vec<String> {
 }
 
 /// A notification channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum Channel {
     /// E-mail over SMTP.
     Email,
@@ -109,6 +112,17 @@ impl Channel {
             Self::Whatsapp => "WHATSAPP",
         }
     }
+
+    /// The channel of this name in statuses.
+    ///
+    /// # Errors
+    /// [`UnknownChannel`] if it is none of theirs.
+    pub fn of_status_name(name: &str) -> Result<Self, UnknownChannel> {
+        Self::ALL
+            .into_iter()
+            .find(|channel| channel.status_name() == name)
+            .ok_or(UnknownChannel)
+    }
 }
 
 impl FromStr for Channel {
@@ -119,6 +133,20 @@ impl FromStr for Channel {
             .into_iter()
             .find(|channel| channel.as_str() == text)
             .ok_or(UnknownChannel)
+    }
+}
+
+impl TryFrom<String> for Channel {
+    type Error = UnknownChannel;
+
+    fn try_from(text: String) -> Result<Self, UnknownChannel> {
+        text.parse()
+    }
+}
+
+impl From<Channel> for &'static str {
+    fn from(channel: Channel) -> Self {
+        channel.as_str()
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::tokens::tokens;
+use crate::vocabulary::words;
 use crate::{Channel, EventId};
 
 /// Names of the headers a dead letter gains.
@@ -49,7 +49,7 @@ pub mod header {
 /// Bytes of `dlq-error` at most.
 const ERROR_LIMIT_BYTES: usize = 1024;
 
-tokens! {
+words! {
     /// Why a record is in a dead-letter topic.
     DeadLetterClass {
         /// No JSON, or no value at all.
@@ -65,7 +65,7 @@ tokens! {
     }
 }
 
-tokens! {
+words! {
     /// Where a record failed.
     Stage {
         /// Reading the bytes.

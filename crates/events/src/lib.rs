@@ -13,7 +13,6 @@ mod pnr;
 pub mod sms;
 mod status;
 mod time;
-mod tokens;
 mod train;
 mod vocabulary;
 

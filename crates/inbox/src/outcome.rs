@@ -40,38 +40,13 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Why.
-    #[serde(with = "text")]
     pub class: DeadLetterClass,
     /// Where.
-    #[serde(with = "text")]
     pub stage: Stage,
     /// In words, naming nobody.
     pub error: String,
     /// The provider's code, where one was asked.
     pub provider_status: Option<String>,
-}
-
-mod text {
-    //! A word of `events` as its text.
-
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<T: Display, S: Serializer>(word: &T, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(word)
-    }
-
-    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
-    where
-        T: FromStr<Err: Display>,
-        D: Deserializer<'de>,
-    {
-        String::deserialize(from)?
-            .parse()
-            .map_err(de::Error::custom)
-    }
 }
 
 /// What became of a claimed row.
@@ -159,4 +134,18 @@ pub struct Settled {
     pub token: i64,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_reads_as_it_is_kept() {
+        let kept = r#"{"class":"PERMANENT","stage":"send","error":"e","provider_status":null}"#;
+        let verdict: Verdict = serde_json::from_str(kept).unwrap();
+        assert_eq!(verdict.class, DeadLetterClass::Permanent);
+        assert_eq!(verdict.stage, Stage::Send);
+        assert_eq!(serde_json::to_string(&verdict).unwrap(), kept);
+    }
 }

@@ -81,7 +81,6 @@ pub struct Accepted {
     /// When it was accepted.
     pub accepted_at: DateTime<Utc>,
     /// The channel it came by.
-    #[serde(with = "channel_name")]
     pub channel: Channel,
     /// The provider that took it.
     pub provider: Provider,
@@ -162,32 +161,6 @@ impl fmt::Debug for Accepted {
             .field("pnr", &self.pnr)
             .field("answered", &self.answered)
             .finish_non_exhaustive()
-    }
-}
-
-/// A channel as its name.
-pub(crate) mod channel_name {
-    use events::Channel;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde hands over a reference"
-    )]
-    pub(crate) fn serialize<S: Serializer>(
-        channel: &Channel,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(channel.as_str())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Channel, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
     }
 }
 

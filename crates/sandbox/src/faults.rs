@@ -17,7 +17,6 @@ use crate::accepted::Provider;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// The channel whose messages it strikes.
-    #[serde(with = "crate::accepted::channel_name")]
     pub channel: Channel,
     /// Only the messages of this provider of the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,7 +27,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Messages {
-    #[serde(serialize_with = "as_word")]
     pub(crate) channel: Channel,
     pub(crate) event_type: EventType,
     /// Of measured passengers.
@@ -41,11 +40,6 @@ pub(crate) struct Messages {
     pub(crate) superseded: u64,
     /// From when the request was due to the provider's acceptance, in milliseconds.
     pub(crate) millis: Summary,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn as_word<S: serde::Serializer>(channel: &Channel, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(channel)
 }
 
 #[derive(Deserialize)]

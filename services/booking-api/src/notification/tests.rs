@@ -4,17 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: [Step; 8] = [
-    Step::Sent,
-    Step::Delivered,
-    Step::Read,
-    Step::Retrying,
-    Step::Failed,
-    Step::Suppressed,
-    Step::Expired,
-    Step::DeadLettered,
-];
-
 /// A step so many milliseconds after the event; its offset is its place in the history.
 fn step(step: Step, millis: i64, offset: i64) -> NotificationStep {
     NotificationStep {
@@ -201,7 +190,7 @@ proptest! {
 
     #[test]
     fn no_steps_whatever_leave_a_state_that_depends_on_their_order(
-        (history, arrived) in vec((prop::sample::select(ALL.to_vec()), 0..4_i64, 0..3_u32), 0..8)
+        (history, arrived) in vec((prop::sample::select(Step::ALL), 0..4_i64, 0..3_u32), 0..8)
             .prop_map(|steps| {
                 let numbered = steps.into_iter().zip(0..);
                 let step = |((word, at, attempt), offset)| NotificationStep { attempt, ..step(word, at, offset) };

@@ -1,7 +1,7 @@
 //! Steps of notifications, each kept once.
 
 use database::{Error, batch, from_micros, micros};
-use events::{Channel, Pnr, Step, UnknownChannel};
+use events::{Channel, Pnr, Step};
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -113,9 +113,5 @@ fn read(row: &AnyRow) -> Result<NotificationStep, Error> {
 }
 
 fn channel(name: &str) -> Result<Channel, Error> {
-    let known = Channel::ALL.into_iter();
-    let mut named = known.filter(|channel| channel.status_name() == name);
-    named
-        .next()
-        .ok_or_else(|| undecodable("channel", UnknownChannel))
+    Channel::of_status_name(name).map_err(|error| undecodable("channel", error))
 }

@@ -19,17 +19,6 @@ pub(in crate::http) struct NotificationSchema;
 /// The answered notifications.
 pub(in crate::http) struct NotificationListSchema;
 
-const STEPS: [Step; 8] = [
-    Step::Sent,
-    Step::Delivered,
-    Step::Read,
-    Step::Retrying,
-    Step::Failed,
-    Step::Suppressed,
-    Step::Expired,
-    Step::DeadLettered,
-];
-
 /// Text of any length, for what others wrote.
 fn plain(description: &str) -> ObjectBuilder {
     let text = ObjectBuilder::new().schema_type(Type::String);
@@ -58,7 +47,7 @@ fn notification(attempts: &'static str) -> Vec<Field> {
     let channels = Channel::ALL.map(Channel::status_name);
     vec![
         ("channel", words("Through which channel", &channels)),
-        ("status", words("How far it is", &STEPS)),
+        ("status", words("How far it is", Step::ALL)),
         (attempts, whole("Attempts made so far", 0)),
         ("provider", plain("The provider that was asked")),
         (
