@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminOptions, ConfigResource, OwnedResourceSpecifier, Resou
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::topics::{TIMEOUT, TopicError, Topics, answered};
+use crate::topics::{TIMEOUT, TopicError, Topics, answered, blocking};
 
 /// The brokers that answer together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,7 @@ impl Topics {
                 brokers: metadata.brokers().len(),
             })
         };
-        let asked = tokio::task::spawn_blocking(ask).await;
-        asked.map_err(TopicError::Interrupted)?
+        blocking(ask).await
     }
 
     /// The settings of topics that exist, but for those that the broker does not let this user describe; none from a broker that tells none within 5 s.

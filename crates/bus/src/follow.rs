@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::topics::blocking;
 use crate::{Record, TopicError, TopicLayout, Topics, watermarks};
 
 /// How long a poll waits; after it the thread looks whether anybody still follows.
@@ -44,10 +44,7 @@ impl Topics {
     pub async fn follow(&self, topic: TopicLayout, begin: Begin) -> Result<Following, TopicError> {
         let config = self.without_group();
         let start = move || assigned(config.create()?, &topic, begin);
-        let consumer = tokio::task::spawn_blocking(start).await;
-        let consumer = consumer
-            .map_err(TopicError::Interrupted)?
-            .map_err(TopicError::Unreachable)?;
+        let consumer = blocking(start).await?;
         let (sender, records) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || pass_on(&consumer, &sender));
         Ok(Following(records))
@@ -59,7 +56,7 @@ fn assigned(
     consumer: BaseConsumer,
     topic: &TopicLayout,
     begin: Begin,
-) -> KafkaResult<BaseConsumer> {
+) -> Result<BaseConsumer, TopicError> {
     let mut list = TopicPartitionList::new();
     for (name, partition) in topic.each_partition() {
         // A number, so that what is written from here on is not missed.

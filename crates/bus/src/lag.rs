@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, TopicPartitionList};
 use tracing::debug;
 
 use crate::client::lost_after;
 use crate::consumer::Shared;
+use crate::offsets;
 
 /// How often it is measured.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -126,26 +127,12 @@ fn committed(client: &BaseConsumer, owned: &BTreeSet<Partition>) -> KafkaResult<
         wanted.add_partition(topic, *partition);
     }
     let told = client.committed_offsets(wanted, PATIENCE)?;
-    let told = told
-        .elements()
-        .into_iter()
-        .filter(|one| one.error().is_ok());
-    let offset = |offset| match offset {
-        Offset::Offset(offset) => Some(offset),
-        Offset::Beginning
-        | Offset::End
-        | Offset::Stored
-        | Offset::Invalid
-        | Offset::OffsetTail(_) => None,
-    };
-    Ok(told
-        .map(|one| {
-            (
-                (one.topic().to_owned(), one.partition()),
-                offset(one.offset()),
-            )
-        })
-        .collect())
+    let told = told.elements().into_iter();
+    let known = told.filter(|one| one.error().is_ok()).map(|one| {
+        let partition = (one.topic().to_owned(), one.partition());
+        (partition, offsets::committed(one.offset()))
+    });
+    Ok(known.collect())
 }
 
 /// What lies between the group's offset, or the partition's begin if that is later or the only one, and its end.

@@ -60,6 +60,18 @@ impl Offsets {
     }
 }
 
+/// The offset that a group committed; none where it committed none.
+pub(crate) const fn committed(told: Offset) -> Option<i64> {
+    match told {
+        Offset::Offset(offset) => Some(offset),
+        Offset::Beginning
+        | Offset::End
+        | Offset::Stored
+        | Offset::Invalid
+        | Offset::OffsetTail(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

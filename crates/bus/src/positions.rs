@@ -1,11 +1,10 @@
 //! How far a group has come.
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 
-use crate::topics::{TIMEOUT, TopicError, TopicLayout, Topics};
-use crate::watermarks;
+use crate::topics::{TIMEOUT, TopicError, TopicLayout, Topics, blocking};
+use crate::{offsets, watermarks};
 
 /// A group on a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +43,11 @@ impl Topics {
             }
             read(&consumer, list)
         };
-        let read = tokio::task::spawn_blocking(read).await;
-        let positions = read.map_err(TopicError::Interrupted)?;
-        positions.map_err(TopicError::Unreachable)
+        blocking(read).await
     }
 }
 
-fn read(consumer: &BaseConsumer, list: TopicPartitionList) -> Result<Vec<Position>, KafkaError> {
+fn read(consumer: &BaseConsumer, list: TopicPartitionList) -> Result<Vec<Position>, TopicError> {
     let committed = consumer.committed_offsets(list, TIMEOUT)?;
     let mut positions = Vec::new();
     for element in committed.elements() {
@@ -61,14 +58,7 @@ fn read(consumer: &BaseConsumer, list: TopicPartitionList) -> Result<Vec<Positio
             partition,
             start,
             end,
-            committed: match element.offset() {
-                Offset::Offset(next) => Some(next),
-                Offset::Beginning
-                | Offset::End
-                | Offset::Stored
-                | Offset::Invalid
-                | Offset::OffsetTail(_) => None,
-            },
+            committed: offsets::committed(element.offset()),
         });
     }
     Ok(positions)

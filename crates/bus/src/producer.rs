@@ -269,6 +269,17 @@ impl Producer {
         self.enqueue(record)?.await
     }
 
+    /// [`Self::publish`], to the key's partition if the topic has no such one as is named.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish_near(&self, record: NewRecord<'_>) -> Result<Published, PublishError> {
+        match self.publish(&record).await {
+            Err(PublishError::NoSuchPartition) => self.publish(&record.by_key()).await,
+            published => published,
+        }
+    }
+
     /// Waits until every record was acknowledged or has failed.
     pub async fn flush(&self, limit: Duration) {
         let (_, client) = self.current();

@@ -46,6 +46,17 @@ impl Record {
         }
     }
 
+    /// The same for writing, to the topic and partition that it has.
+    pub fn as_new(&self) -> NewRecord<'_> {
+        NewRecord {
+            topic: &self.topic,
+            partition: Some(self.partition),
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: &self.headers,
+        }
+    }
+
     /// Headers that have values, as pairs of name and bytes.
     pub fn header_pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let headers = self.headers.iter();
@@ -82,6 +93,14 @@ pub struct NewRecord<'a> {
 }
 
 impl NewRecord<'_> {
+    /// The same, for the partition of its key.
+    pub(crate) fn by_key(self) -> Self {
+        Self {
+            partition: None,
+            ..self
+        }
+    }
+
     pub(crate) fn owned_headers(&self) -> OwnedHeaders {
         let empty = OwnedHeaders::new_with_capacity(self.headers.len());
         self.headers.iter().fold(empty, |headers, (key, value)| {

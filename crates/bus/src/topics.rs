@@ -59,7 +59,7 @@ impl TopicLayout {
 pub enum TopicError {
     /// No broker answered.
     #[error("no broker answered as it should within {TIMEOUT:?}")]
-    Unreachable(#[source] KafkaError),
+    Unreachable(#[from] KafkaError),
     /// No broker answered, and the client said why.
     #[error("no broker answered as it should within {TIMEOUT:?}: {reason}")]
     Unconnected {
@@ -68,8 +68,8 @@ pub enum TopicError {
         /// What became of the request.
         source: KafkaError,
     },
-    /// The broker refused to make a topic.
-    #[error("the broker refused to make topic {topic}: {reason}")]
+    /// The broker refused to make a topic, or to tell its settings.
+    #[error("the broker refused what was asked of topic {topic}: {reason}")]
     Refused {
         /// Topic.
         topic: String,
@@ -111,9 +111,7 @@ impl Topics {
     pub async fn describe(&self) -> Result<Vec<TopicLayout>, TopicError> {
         let client = Arc::clone(&self.client);
         let fetch = move || answered(&client, client.fetch_metadata(None, TIMEOUT));
-        let metadata = tokio::task::spawn_blocking(fetch)
-            .await
-            .map_err(TopicError::Interrupted)??;
+        let metadata = blocking(fetch).await?;
         let mut topics: Vec<_> = metadata.topics().iter().map(layout).collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
@@ -186,12 +184,9 @@ impl Topics {
                 let (_, end) = watermarks::of(&consumer, topic, partition)?;
                 list.add_partition_offset(topic, partition, Offset::Offset(end))?;
             }
-            consumer.commit(&list, CommitMode::Sync)
+            Ok(consumer.commit(&list, CommitMode::Sync)?)
         };
-        let skipped = tokio::task::spawn_blocking(ends)
-            .await
-            .map_err(TopicError::Interrupted)?;
-        skipped.map_err(TopicError::Unreachable)
+        blocking(ends).await
     }
 
     /// Reads every record that those topics of `names` that exist hold now, in order within each partition, and returns what `take` made of them. No group is joined and nothing committed.
@@ -218,9 +213,7 @@ impl Topics {
             }
             Ok(made)
         };
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(TopicError::Interrupted)?
-            .map_err(TopicError::Unreachable)
+        blocking(read).await
     }
 
     /// For a consumer that is in no group.
@@ -283,6 +276,14 @@ impl std::fmt::Debug for Topics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Topics").finish_non_exhaustive()
     }
+}
+
+/// Does work that blocks on a thread for it.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TopicError> + Send + 'static,
+) -> Result<T, TopicError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(TopicError::Interrupted)?
 }
 
 /// What the client was told, or why it was told nothing. What it has to say of its connections waits until somebody looks.

@@ -5,10 +5,7 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bus::{
-    ClientError, Header, KafkaSettings, NewRecord, Patience, Producer, PublishError, Published,
-    Record,
-};
+use bus::{ClientError, KafkaSettings, NewRecord, Patience, Producer, PublishError, Record};
 use chrono::{DateTime, Utc};
 use events::{BookingEvent, Channel, DeadLetter, EventId, ReadHeaders, dead_letter_header};
 use inbox::{Claimed, Verdict};
@@ -94,7 +91,7 @@ impl DeadLetters {
         })
     }
 
-    /// Writes the record with its story to the same partition of its dead-letter topic.
+    /// Writes the record with its story to the same partition of its dead-letter topic, or to that of the key where the topic has fewer.
     pub(crate) async fn write(
         &self,
         record: &Record,
@@ -112,7 +109,12 @@ impl DeadLetters {
             .filter(|(name, _)| !name.starts_with("dlq-"))
             .cloned();
         let headers: Vec<_> = original.chain(told).collect();
-        let published = self.publish(record, &headers).await;
+        let letter = NewRecord {
+            topic: &self.channel.dead_letter_topic(&record.topic),
+            headers: &headers,
+            ..record.as_new()
+        };
+        let published = self.producer.publish_near(letter).await;
         let failed = published.as_ref().err();
         *self.unwritten() = failed.map(|error| (Instant::now(), reason(error)));
         published?;
@@ -168,33 +170,6 @@ impl DeadLetters {
 
     fn storms(&self) -> MutexGuard<'_, StormGuard> {
         self.storms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// To the same partition, or to that of the key where the dead letters' topic has fewer.
-    async fn publish(
-        &self,
-        record: &Record,
-        headers: &[Header],
-    ) -> Result<Published, PublishError> {
-        let topic = self.channel.dead_letter_topic(&record.topic);
-        let letter = NewRecord {
-            topic: &topic,
-            partition: Some(record.partition),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers,
-        };
-        match self.producer.publish(&letter).await {
-            Err(PublishError::NoSuchPartition) => {
-                self.producer
-                    .publish(&NewRecord {
-                        partition: None,
-                        ..letter
-                    })
-                    .await
-            }
-            published => published,
-        }
     }
 
     fn story(&self, record: &Record, verdict: &Verdict, failures: Failures) -> DeadLetter {

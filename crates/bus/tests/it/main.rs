@@ -233,7 +233,9 @@ async fn records_wait_for_a_broker_that_is_down() {
         value: Some(b"down"),
         headers: &[],
     };
-    let acknowledgement = tokio::spawn(producer.enqueue(&record).unwrap());
+    let mut acknowledgement = tokio::spawn(producer.enqueue(&record).unwrap());
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut acknowledgement).await;
+    assert!(early.is_err(), "acknowledged by nobody: {early:?}");
     broker.come_up().unwrap();
     tokio::time::timeout(LIMIT, acknowledgement)
         .await

@@ -67,10 +67,8 @@ async fn replay(system: &System, letter: &Record, count: u32) {
         .collect();
     let record = NewRecord {
         topic: &Channel::Sms.replay_topic("booking-confirmed"),
-        partition: Some(letter.partition),
-        key: letter.key.as_deref(),
-        value: letter.value.as_deref(),
         headers: &headers,
+        ..letter.as_new()
     };
     system.broker().produce(&record).await.unwrap();
 }

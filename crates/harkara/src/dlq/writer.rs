@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bus::{KafkaSettings, NewRecord, Patience, Producer, PublishError, Published, Record};
+use bus::{KafkaSettings, Patience, Producer, PublishError, Published, Record};
 use chassis::{Failure, Shutdown};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -75,7 +75,8 @@ impl Writer {
                 outcome.left.push(job.about);
                 break;
             }
-            match self.publish(&job.record).await {
+            // To the same partition, or to that of the key where the topic has fewer.
+            match self.producer.publish_near(job.record.as_new()).await {
                 Ok(at) => {
                     let told = told(&job, self.verb, at);
                     bar.suspend(|| say(&told))?;
@@ -101,24 +102,6 @@ impl Writer {
             biased;
             () = shutdown.cancelled() => false,
             _ = self.pace.tick() => true,
-        }
-    }
-
-    /// To the same partition, or to that of the key where the topic has fewer.
-    async fn publish(&self, record: &Record) -> Result<Published, PublishError> {
-        let new = NewRecord {
-            topic: &record.topic,
-            partition: Some(record.partition),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &record.headers,
-        };
-        match self.producer.publish(&new).await {
-            Err(PublishError::NoSuchPartition) => {
-                let partition = None;
-                self.producer.publish(&NewRecord { partition, ..new }).await
-            }
-            published => published,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use bus::{NewRecord, Record, TopicPlan, Topics};
+use bus::{Record, TopicPlan, Topics};
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{
     BookingEvent, Channel, DeadLetter, DeadLetterClass, EventType, NOTIFICATION_STATUS,
@@ -77,14 +77,7 @@ impl Desk {
     }
 
     pub(crate) async fn write(&self, record: &Record) -> Record {
-        let new = NewRecord {
-            topic: &record.topic,
-            partition: Some(record.partition),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &record.headers,
-        };
-        let at = self.broker.produce(&new).await.unwrap();
+        let at = self.broker.produce(&record.as_new()).await.unwrap();
         Record {
             offset: at.offset,
             ..record.clone()
