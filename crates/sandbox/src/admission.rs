@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use chassis::Shutdown;
 use chassis::metrics::{Counter, Family, Metrics};
 use events::Channel;
@@ -11,8 +14,9 @@ use tracing::error;
 use crate::accepted::Accepted;
 use crate::faults::{Effect, Faults, SmtpStage};
 use crate::ledger::Ledger;
+use crate::wire::Wire;
 
-/// The part that the three providers share.
+/// The part that the four providers share.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     pub(crate) ledger: Ledger,
@@ -38,6 +42,36 @@ pub(crate) enum Verdict {
     Cut,
     /// The ledger could not be written, so nothing was accepted.
     Failed,
+}
+
+impl Verdict {
+    /// What HTTP tells of it, in the provider's words for a message that is accepted, one refused by a fault with a status and a code, and one that failed.
+    pub(crate) fn respond<R: IntoResponse>(
+        self,
+        wire: &Wire,
+        accepted: impl FnOnce(&Accepted) -> Response,
+        refused: fn(u16, u32) -> R,
+        failed: R,
+    ) -> Response {
+        match self {
+            Self::Accepted(message) => accepted(&message),
+            Self::Refused {
+                status,
+                code,
+                retry_after_seconds,
+            } => {
+                let mut response = refused(status, code).into_response();
+                let wait = retry_after_seconds.map(|wait| (RETRY_AFTER, HeaderValue::from(wait)));
+                response.headers_mut().extend(wait);
+                response
+            }
+            Self::Cut => {
+                wire.cut();
+                StatusCode::NO_CONTENT.into_response()
+            }
+            Self::Reply(_) | Self::Failed => failed.into_response(),
+        }
+    }
 }
 
 impl Admission {

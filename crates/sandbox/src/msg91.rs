@@ -19,9 +19,9 @@ use serde_json::json;
 pub(crate) use self::flows::Flows;
 use self::order::Order;
 use self::refusal::Refusal;
+use crate::accepted::Accepted;
 use crate::admission::{Admission, Verdict};
 use crate::http;
-use crate::twilio::with_retry_after;
 use crate::wire::Wire;
 
 /// The one account that is known.
@@ -71,23 +71,9 @@ async fn send_flow(
             return refusal.into_response();
         }
     };
-    match verdict {
-        Verdict::Accepted(message) => {
-            let answer = json!({"type": "success", "message": message.provider_message_id});
-            http::json(StatusCode::OK, &answer)
-        }
-        Verdict::Refused {
-            status,
-            code,
-            retry_after_seconds,
-        } => {
-            let refusal = Refusal::injected(status, code).into_response();
-            with_retry_after(refusal, retry_after_seconds)
-        }
-        Verdict::Cut => {
-            wire.cut();
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Verdict::Reply(_) | Verdict::Failed => Refusal::INTERNAL.into_response(),
-    }
+    let accepted = |message: &Accepted| {
+        let answer = json!({"type": "success", "message": message.provider_message_id});
+        http::json(StatusCode::OK, &answer)
+    };
+    verdict.respond(&wire, accepted, Refusal::injected, Refusal::INTERNAL)
 }

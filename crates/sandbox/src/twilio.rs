@@ -9,8 +9,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use self::message::{Outgoing, Stage, resource};
 use self::refusal::Refusal;
 use self::search::Search;
-use crate::accepted::Provider;
+use crate::accepted::{Accepted, Provider};
 use crate::admission::{Admission, Verdict};
 use crate::http;
 use crate::ledger::Filter;
@@ -91,35 +91,11 @@ async fn create_message(
             return refusal.into_response();
         }
     };
-    match verdict {
-        Verdict::Accepted(message) => {
-            let message = resource(&message, &account, Stage::Created);
-            http::json(StatusCode::CREATED, &message)
-        }
-        Verdict::Refused {
-            status,
-            code,
-            retry_after_seconds,
-        } => {
-            let refusal = Refusal::injected(status, code).into_response();
-            with_retry_after(refusal, retry_after_seconds)
-        }
-        Verdict::Cut => {
-            wire.cut();
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Verdict::Reply(_) | Verdict::Failed => Refusal::INTERNAL.into_response(),
-    }
-}
-
-/// The response with a `Retry-After` of so many seconds.
-pub(crate) fn with_retry_after(mut response: Response, seconds: Option<u64>) -> Response {
-    if let Some(seconds) = seconds {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
+    let accepted = |message: &Accepted| {
+        let message = resource(message, &account, Stage::Created);
+        http::json(StatusCode::CREATED, &message)
+    };
+    verdict.respond(&wire, accepted, Refusal::injected, Refusal::INTERNAL)
 }
 
 async fn list_messages(

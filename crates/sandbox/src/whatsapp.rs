@@ -23,9 +23,8 @@ use serde_json::{Value, json};
 use self::order::Order;
 use self::refusal::Refusal;
 use crate::accepted::Accepted;
-use crate::admission::{Admission, Verdict};
+use crate::admission::Admission;
 use crate::http;
-use crate::twilio::with_retry_after;
 use crate::wire::Wire;
 
 /// The one sender number that is known.
@@ -85,25 +84,11 @@ async fn send_message(
         }
     };
     let input = order.input.clone();
-    match admission
-        .admit(order.into_accepted(sender, message_id()))
-        .await
-    {
-        Verdict::Accepted(message) => http::json(StatusCode::OK, &receipt(&message, &input)),
-        Verdict::Refused {
-            status,
-            code,
-            retry_after_seconds,
-        } => {
-            let refusal = Refusal::injected(status, code).into_response();
-            with_retry_after(refusal, retry_after_seconds)
-        }
-        Verdict::Cut => {
-            wire.cut();
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Verdict::Reply(_) | Verdict::Failed => Refusal::injected(500, 131_000).into_response(),
-    }
+    let message = order.into_accepted(sender, message_id());
+    let verdict = admission.admit(message).await;
+    let accepted = |message: &Accepted| http::json(StatusCode::OK, &receipt(message, &input));
+    let failed = Refusal::injected(500, 131_000);
+    verdict.respond(&wire, accepted, Refusal::injected, failed)
 }
 
 /// `wamid.` and base64, as Meta's ids look.
