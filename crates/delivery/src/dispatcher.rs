@@ -10,8 +10,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
+use crate::breaker::Allowance;
 use crate::channel::Channel;
-use crate::gates::{Gate, Gates, Opening};
+use crate::gates::{Gate, Gates};
 use crate::recorder::Done;
 use crate::worker::Worker;
 
@@ -239,8 +240,8 @@ impl<C: Channel> Dispatcher<C> {
         let Some(mut slots) = self.take_slots(self.waiting().clamp(1, CLAIM_LIMIT)) else {
             return Next::WhenSettled;
         };
-        match gate.opening(Instant::now(), slots.num_permits()) {
-            Opening::Sends(count) => {
+        match gate.allowance(Instant::now(), slots.num_permits()) {
+            Allowance::Sends(count) => {
                 let (rows, deadline) = self.claim(gate, (choice, count), &mut slots).await;
                 let claimed = rows.len();
                 self.start(rows, self.grant(gate, count, deadline), slots);
@@ -250,7 +251,7 @@ impl<C: Channel> Dispatcher<C> {
                     _ => Next::WhenSettled,
                 }
             }
-            Opening::Probe => {
+            Allowance::Probe => {
                 let (rows, deadline) = self.claim(gate, (choice, 1), &mut slots).await;
                 if rows.is_empty() {
                     return Next::WhenDue;
@@ -260,8 +261,8 @@ impl<C: Channel> Dispatcher<C> {
                 self.start(rows, self.grant(gate, 0, deadline), slots);
                 Next::WhenSettled
             }
-            Opening::Full => Next::WhenSettled,
-            Opening::Wait(until) => Next::At(until),
+            Allowance::Full => Next::WhenSettled,
+            Allowance::Wait(until) => Next::At(until),
         }
     }
 
@@ -333,9 +334,9 @@ impl<C: Channel> Dispatcher<C> {
 
     fn leave(&self, gate: &Arc<Gate>, wanted: usize) -> Option<Grant> {
         let deadline = Instant::now() + LEASE_MARGIN / 2;
-        match gate.opening(Instant::now(), wanted) {
-            Opening::Sends(count) => Some(self.grant(gate, count, deadline)),
-            Opening::Probe | Opening::Full | Opening::Wait(_) => None,
+        match gate.allowance(Instant::now(), wanted) {
+            Allowance::Sends(count) => Some(self.grant(gate, count, deadline)),
+            Allowance::Probe | Allowance::Full | Allowance::Wait(_) => None,
         }
     }
 

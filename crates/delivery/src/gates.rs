@@ -35,19 +35,6 @@ struct State {
     recipients: Recipients,
 }
 
-/// How many sends may be begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// So many; [`Gate::begun`] says how many there were.
-    Sends(usize),
-    /// One, which [`Gate::probing`] announces.
-    Probe,
-    /// None before another outcome.
-    Full,
-    /// None before this instant.
-    Wait(Instant),
-}
-
 /// Whether a failure was an attempt of its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spent {
@@ -133,21 +120,20 @@ impl Gate {
         self.lock().breaker.state() == BreakerState::Closed
     }
 
-    /// How many of `wanted` sends may be begun.
-    pub(crate) fn opening(&self, now: Instant, wanted: usize) -> Opening {
+    /// How many of `wanted` sends may be begun; [`Self::not_begun`] is told of those that were not, [`Self::probing`] of the probe.
+    pub(crate) fn allowance(&self, now: Instant, wanted: usize) -> Allowance {
         let in_flight = self.in_flight.load(Ordering::Acquire);
         let mut state = self.lock();
         match state.breaker.allowance(now, in_flight) {
             Allowance::Sends(allowed) => match state.limiter.take(now, allowed.min(wanted)) {
-                Taken::Tokens(count) => Opening::Sends(count),
-                Taken::NotBefore(until) => Opening::Wait(until),
+                Taken::Tokens(count) => Allowance::Sends(count),
+                Taken::NotBefore(until) => Allowance::Wait(until),
             },
             Allowance::Probe => match state.limiter.paused_until(now) {
-                Some(until) => Opening::Wait(until),
-                None => Opening::Probe,
+                Some(until) => Allowance::Wait(until),
+                None => Allowance::Probe,
             },
-            Allowance::Full => Opening::Full,
-            Allowance::Wait(until) => Opening::Wait(until),
+            closed @ (Allowance::Full | Allowance::Wait(_)) => closed,
         }
     }
 
