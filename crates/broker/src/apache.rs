@@ -37,4 +37,4 @@ pub use cluster::{
 pub use error::BrokerError;
 pub use options::{ClusterSize, InvalidClusterSize, Options, bootstrap};
 pub use process::{BrokerState, BrokerStatus, StopOutcome};
-pub use tools::{Tools, ToolsMissing, find_tools};
+pub use tools::{ToolMissing, find_tools};

@@ -138,8 +138,6 @@ pub struct ReadHeaders {
     pub booking_version: Option<i64>,
     /// `ce_bookinghistory`.
     pub history: Option<History>,
-    /// `traceparent`.
-    pub traceparent: Option<String>,
     schema: Option<u32>,
 }
 
@@ -161,7 +159,6 @@ impl ReadHeaders {
                 header::TYPE => read.schema = schema_version(text),
                 header::BOOKING_VERSION => read.booking_version = text.parse().ok(),
                 header::BOOKING_HISTORY => read.history = text.parse().ok(),
-                header::TRACEPARENT => read.traceparent = Some(text.to_owned()),
                 _ => {}
             }
         }

@@ -15,6 +15,7 @@ use chassis::{Failure, ProcessSettings, Shutdown};
 use clap::Args;
 use url::Url;
 
+use crate::databases;
 use crate::dlq::{say, unless_stopped};
 use crate::doctor::finding::Report;
 use crate::doctor::programs::{Program, Subject};
@@ -102,26 +103,14 @@ impl Doctor {
         } else {
             Program::ALL.to_vec()
         };
+        let url = |program: Program| {
+            databases::url_of(program.as_str(), self.database.as_ref(), &self.data_dir)
+        };
         let subject = |program: Program| Subject {
             program,
-            database_url: (!shared).then(|| self.database_url(program)),
+            database_url: (!shared).then(|| url(program)),
             named,
         };
         Ok(programs.into_iter().map(subject).collect())
-    }
-
-    /// As `harkara up` has it.
-    fn database_url(&self, program: Program) -> String {
-        let name = program.as_str();
-        match &self.database {
-            Some(url) => {
-                let mut url = url.clone();
-                let schema = name.replace('-', "_");
-                url.query_pairs_mut()
-                    .append_pair("options[search_path]", &schema);
-                url.into()
-            }
-            None => format!("sqlite://{}/{name}.db", self.data_dir.display()),
-        }
     }
 }

@@ -4,6 +4,7 @@
     reason = "an operator's command answers on standard output"
 )]
 
+mod databases;
 mod dlq;
 mod doctor;
 mod kafka;

@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::apache::{ClusterSize, ToolsMissing};
+use crate::apache::{ClusterSize, ToolMissing};
 
 /// A broker could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// Java or Maven is not there.
     #[error(transparent)]
-    Tools(#[from] ToolsMissing),
+    Tools(#[from] ToolMissing),
     /// The data directory cannot be named in Java's settings.
     #[error("the data directory {} cannot hold a broker: its path must be UTF-8 without ':' and ','", .path.display())]
     UnusablePath {

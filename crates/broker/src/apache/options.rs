@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,21 +72,15 @@ pub struct Options {
     pub size: ClusterSize,
     /// The client port of broker 1 on the loopback; broker `n` has `port + n - 1`, and its controller that plus 100.
     pub port: u16,
-    /// Partitions of a topic that is created without saying how many.
-    pub partitions: u16,
-    /// How long a start waits for the answers of all brokers.
-    pub start_timeout: Duration,
 }
 
 impl Options {
-    /// One broker on port 9092, three partitions, two minutes to start.
+    /// One broker on port 9092.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             size: ClusterSize::One,
             port: 9092,
-            partitions: 3,
-            start_timeout: Duration::from_mins(2),
         }
     }
 

@@ -6,13 +6,15 @@ use crate::apache::ClusterSize;
 use crate::apache::layout::Layout;
 use crate::apache::options::{client_port, controller_port};
 
+/// Partitions of a topic that is created without saying how many.
+const PARTITIONS: u16 = 3;
+
 /// What the settings of one broker depend on.
 pub(crate) struct Server<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) number: u8,
     pub(crate) size: ClusterSize,
     pub(crate) port: u16,
-    pub(crate) partitions: u16,
 }
 
 impl Server<'_> {
@@ -43,7 +45,7 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={records}
 auto.create.topics.enable=false
-num.partitions={partitions}
+num.partitions={PARTITIONS}
 default.replication.factor={replicas}
 min.insync.replicas={in_sync}
 offsets.topic.num.partitions=10
@@ -57,7 +59,6 @@ group.initial.rebalance.delay.ms=0
             number = self.number,
             voters = voters.join(","),
             records = escape(&self.layout.records(self.number).to_string_lossy()),
-            partitions = self.partitions,
         )
     }
 }
@@ -90,7 +91,6 @@ mod tests {
             number,
             size,
             port: 9092,
-            partitions: 6,
         };
         server.properties()
     }
@@ -102,7 +102,7 @@ mod tests {
             "node.id=1",
             "controller.quorum.voters=1@127.0.0.1:9192",
             "log.dirs=/srv/data/kafka/broker-1/data",
-            "num.partitions=6",
+            "num.partitions=3",
             "offsets.topic.replication.factor=1",
             "min.insync.replicas=1",
         ] {

@@ -16,6 +16,9 @@ use crate::apache::properties::Server;
 use crate::apache::tools::{Java, find_java};
 use crate::apache::{BrokerError, Options, jars, process, scripts};
 
+/// How long the answers of all brokers are waited for.
+const START_LIMIT: Duration = Duration::from_mins(2);
+
 /// Between two questions to a broker that does not answer yet.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -51,7 +54,6 @@ pub(crate) async fn prepare(
             number,
             size: options.size,
             port: options.port,
-            partitions: options.partitions,
         };
         files::write(&layout.properties(number), &server.properties())?;
         format_storage(&java, layout, number, &identity.cluster_id).await?;
@@ -126,7 +128,7 @@ async fn wait_for_all<A>(
 where
     A: Future<Output = bool> + Send,
 {
-    let deadline = Instant::now() + options.start_timeout;
+    let deadline = Instant::now() + START_LIMIT;
     for number in numbers.iter().copied() {
         wait_for(layout, options, number, deadline, ready).await?;
     }
@@ -153,7 +155,7 @@ where
         answered = timeout_at(deadline, answer) => answered.map_err(|_elapsed| BrokerError::Silent {
             number,
             address: address.clone(),
-            waited: options.start_timeout,
+            waited: START_LIMIT,
             log: layout.log(number),
         }),
         () = process::gone(layout, number) => Err(ended(layout, number)),

@@ -6,38 +6,19 @@ use std::process::{Command, Stdio};
 /// Kafka 4 brokers need Java 17 (KIP-1013).
 const OLDEST_JAVA: u32 = 17;
 
-/// What a start needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tools {
-    /// The `java` program.
-    pub java: PathBuf,
-    /// Its version: 17, 21, 25.
-    pub java_version: u32,
-    /// The `mvn` program.
-    pub maven: PathBuf,
-}
-
 /// What is missing, and how to get it, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct ToolsMissing(Vec<String>);
+#[error("{0}")]
+pub struct ToolMissing(String);
 
-/// Looks for Java 17 or newer (`JAVA_HOME`, then `PATH`) and for Maven.
+/// Looks for Java 17 or newer (`JAVA_HOME`, then `PATH`) and for Maven, and returns the version of that Java: 17, 21, 25.
 ///
 /// # Errors
-/// What is missing.
-pub fn find_tools() -> Result<Tools, ToolsMissing> {
-    match (find_java(), find_maven()) {
-        (Ok(java), Ok(maven)) => Ok(Tools {
-            java: java.program,
-            java_version: java.version,
-            maven,
-        }),
-        (java, maven) => {
-            let missing = [java.err(), maven.err()].into_iter().flatten();
-            Err(ToolsMissing(missing.flat_map(|error| error.0).collect()))
-        }
-    }
+/// What is missing first.
+pub fn find_tools() -> Result<u32, ToolMissing> {
+    let java = find_java()?;
+    find_maven()?;
+    Ok(java.version)
 }
 
 /// A Java that is new enough.
@@ -54,7 +35,7 @@ impl Java {
     }
 }
 
-pub(crate) fn find_java() -> Result<Java, ToolsMissing> {
+pub(crate) fn find_java() -> Result<Java, ToolMissing> {
     let of_home = java_home().map(|home| Path::new(&home).join("bin/java"));
     let candidates = of_home.into_iter().chain([PathBuf::from("java")]);
     let found: Vec<Java> = candidates.filter_map(|java| ask_java(&java)).collect();
@@ -64,9 +45,9 @@ pub(crate) fn find_java() -> Result<Java, ToolsMissing> {
     let instead = found.first().map_or_else(String::new, |java| {
         format!(" (found {} at {})", java.version, java.program.display())
     });
-    Err(ToolsMissing(vec![format!(
+    Err(ToolMissing(format!(
         "Java {OLDEST_JAVA} or newer is missing{instead}: install it, for example with `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME"
-    )]))
+    )))
 }
 
 #[expect(
@@ -101,16 +82,16 @@ fn read_java_settings(text: &str) -> Option<Java> {
     })
 }
 
-pub(crate) fn find_maven() -> Result<PathBuf, ToolsMissing> {
+pub(crate) fn find_maven() -> Result<PathBuf, ToolMissing> {
     let maven = PathBuf::from("mvn");
     let mut ask = Command::new(&maven);
     let ask = ask.arg("-version").stdin(Stdio::null());
     // Without a Java of its own Maven says so and fails; it is there all the same, and gets ours.
     match ask.stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(_) => Ok(maven),
-        Err(_) => Err(ToolsMissing(vec![
+        Err(_) => Err(ToolMissing(
             "Maven is missing: install it, for example with `apt-get install maven`, so that `mvn` is on the PATH".to_owned(),
-        ])),
+        )),
     }
 }
 
@@ -142,11 +123,5 @@ mod tests {
     fn what_is_no_java_is_nothing() {
         assert_eq!(read_java_settings("sh: java: not found"), None);
         assert_eq!(ask_java(Path::new("/no/such/java")), None);
-    }
-
-    #[test]
-    fn everything_missing_is_one_line() {
-        let missing = ToolsMissing(vec!["Java is missing".into(), "Maven is missing".into()]);
-        assert_eq!(missing.to_string(), "Java is missing; Maven is missing");
     }
 }

@@ -105,10 +105,9 @@ impl Screen {
 
 /// Says what Kafka's own tools need, where this machine has it.
 fn offer_apache() {
-    if let Ok(tools) = find_tools() {
+    if let Ok(java) = find_tools() {
         println!(
-            "Java {} and Maven are here: --broker apache starts a real Apache Kafka, which Kafka's own tools can use.",
-            tools.java_version
+            "Java {java} and Maven are here: --broker apache starts a real Apache Kafka, which Kafka's own tools can use."
         );
     }
 }

@@ -7,6 +7,7 @@ use ::sandbox::SandboxSettings;
 use chassis::{Failure, SystemClock, chance, parse_settings_from};
 use clap::Parser;
 
+use crate::databases;
 use crate::sandbox::local;
 use crate::up::Up;
 
@@ -100,12 +101,13 @@ struct Arguments<'a> {
 impl Arguments<'_> {
     /// What each program has its own of is not for the environment to say: one group for four programs would tell each record on one channel.
     fn parse<S: Parser>(&self, more: Vec<String>) -> Result<S, Failure> {
+        let (name, up) = (self.name, self.up);
         let mut list = vec![
-            self.name.to_owned(),
+            name.to_owned(),
             "--http-addr".to_owned(),
-            local(self.up.port(self.port)).to_string(),
+            local(up.port(self.port)).to_string(),
             "--database-url".to_owned(),
-            self.database_url(),
+            databases::url_of(name, up.database.as_ref(), &up.data_dir),
         ];
         let own = self.defaults.iter();
         for (name, value) in own.filter(|(name, _)| matches!(*name, "consumer_group" | "topics")) {
@@ -113,19 +115,6 @@ impl Arguments<'_> {
         }
         list.extend(more);
         parse_settings_from(self.defaults, list).map_err(|error| unusable(&error))
-    }
-
-    fn database_url(&self) -> String {
-        match &self.up.database {
-            Some(url) => {
-                let mut url = url.clone();
-                let schema = self.name.replace('-', "_");
-                url.query_pairs_mut()
-                    .append_pair("options[search_path]", &schema);
-                url.into()
-            }
-            None => format!("sqlite://{}/{}.db", self.up.data_dir.display(), self.name),
-        }
     }
 }
 
