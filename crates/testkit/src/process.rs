@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use procfs::process::Process;
 use serde_json::Value;
 
 use crate::wait::eventually_within;
@@ -185,10 +186,8 @@ impl Program {
     /// # Errors
     /// If it cannot be asked after.
     pub fn is_running(&self) -> Result<bool> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
-            .context("could not ask after the process")?;
-        // After the name in brackets: Z is a process that ended and was not waited for.
-        Ok(!stat.contains(") Z "))
+        // It may have ended, and was not waited for.
+        Ok(self.process()?.stat()?.state != 'Z')
     }
 
     /// The most memory it has had resident so far, in bytes.
@@ -196,8 +195,9 @@ impl Program {
     /// # Errors
     /// If it cannot be asked after.
     pub fn peak_memory_bytes(&self) -> Result<u64> {
-        // proc(5): `VmHWM:     1234 kB`, kB being 1,024 bytes.
-        Ok(self.status("VmHWM")? * 1024)
+        // proc(5): `VmHWM` is in kB, of 1,024 bytes.
+        let peak = self.process()?.status()?.vmhwm;
+        Ok(peak.context("it has no memory")? * 1024)
     }
 
     /// How long it has computed so far, in itself and in the kernel.
@@ -205,8 +205,7 @@ impl Program {
     /// # Errors
     /// If it cannot be asked after.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let process = procfs::process::Process::new(self.child.id().try_into()?)?;
-        let stat = process.stat()?;
+        let stat = self.process()?.stat()?;
         let millis = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
         Ok(Duration::from_millis(millis))
     }
@@ -216,15 +215,12 @@ impl Program {
     /// # Errors
     /// If it cannot be asked after.
     pub fn threads(&self) -> Result<u64> {
-        self.status("Threads")
+        Ok(self.process()?.status()?.threads)
     }
 
-    fn status(&self, field: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.context("could not ask after the process")?;
-        let named = |line: &str| Some(line.strip_prefix(field)?.strip_prefix(':')?.to_owned());
-        let value = status.lines().find_map(named).context("no such field")?;
-        Ok(value.trim().trim_end_matches(" kB").parse()?)
+    fn process(&self) -> Result<Process> {
+        let process = Process::new(self.child.id().try_into()?);
+        process.context("could not ask after the process")
     }
 
     /// Waits until it ends by itself.

@@ -48,7 +48,7 @@ impl TopicMetrics {
         metrics.register(|registry| {
             let registry = registry.sub_registry_with_prefix("kafka_topic");
             registry.register("partitions", "Partitions", own.partitions.clone());
-            let help = "Replicas of the first partition";
+            let help = "Replicas of the partition with the fewest";
             registry.register("replication_factor", help, own.replication_factor.clone());
         });
         own

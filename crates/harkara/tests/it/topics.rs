@@ -59,6 +59,7 @@ async fn what_differs_is_told_and_is_exit_status_2() {
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_makes_what_is_missing_and_changes_nothing_that_exists() {
     let Some(broker) = TestBroker::start_own().await.unwrap() else {
+        println!("not run: it takes an Apache Kafka of its own; give TEST_KAFKA");
         return;
     };
     let said = topics(&broker, "describe", &[]);

@@ -139,6 +139,7 @@ async fn the_environment_s_settings_count_on_a_broker_that_runs() {
     }
     // The in-process broker makes no topics when asked.
     let Some(broker) = TestBroker::start_own().await.unwrap() else {
+        println!("not run: it takes an Apache Kafka of its own; give TEST_KAFKA");
         return;
     };
     let servers = broker.settings().kafka_bootstrap_servers.clone();
