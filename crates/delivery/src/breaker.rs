@@ -75,6 +75,8 @@ enum Circuit {
 pub(crate) enum Answer<'a> {
     /// It did its work: it took the message, or refused it for the recipient's sake.
     Healthy,
+    /// It answered that this recipient is to wait, which a greylist says before anything else is tried.
+    Answered,
     /// It did not, for this problem.
     Failed(&'a str),
     /// It refuses all our messages, for this problem.
@@ -93,11 +95,11 @@ impl<'a> Answer<'a> {
             // It answered, and others may pass.
             FailureClass::Permanent
             | FailureClass::Transient(Scope::Recipient)
-            | FailureClass::Misconfigured(Scope::Recipient)
-            | FailureClass::RateLimited {
+            | FailureClass::Misconfigured(Scope::Recipient) => Self::Healthy,
+            FailureClass::RateLimited {
                 scope: Scope::Recipient,
                 ..
-            } => Self::Healthy,
+            } => Self::Answered,
             FailureClass::Transient(Scope::Account) | FailureClass::Ambiguous => {
                 Self::Failed(&error.problem)
             }
@@ -201,7 +203,7 @@ impl Breaker {
     ///
     /// While the circuit is open it is one of a send begun before, and changes nothing.
     pub(crate) fn record(&mut self, now: Instant, answer: Answer<'_>) -> Option<Change> {
-        use Answer::{Failed, Healthy, Misconfigured, Neutral};
+        use Answer::{Answered, Failed, Healthy, Misconfigured, Neutral};
         let first = self.settings.open;
         match (&mut self.circuit, answer) {
             (Circuit::Closed(recent), Healthy) => {
@@ -215,7 +217,9 @@ impl Breaker {
             (Circuit::Closed(_), Misconfigured(problem)) => {
                 Some(self.open(now, first, format!("our account was refused: {problem}")))
             }
-            (&mut Circuit::HalfOpen { period }, Healthy) => Some(self.begin_ramp(now, period)),
+            (&mut Circuit::HalfOpen { period }, Healthy | Answered) => {
+                Some(self.begin_ramp(now, period))
+            }
             (&mut Circuit::HalfOpen { period }, Failed(problem) | Misconfigured(problem)) => {
                 let longest = LONGEST_PERIOD.max(first);
                 let period = period.saturating_mul(2).min(longest);
@@ -235,6 +239,15 @@ impl Breaker {
                 let is_full = *allowed >= self.settings.concurrency;
                 is_full.then(|| self.close(now))
             }
+            // The probe's answer was all that spoke for it.
+            (
+                &mut Circuit::Ramp {
+                    allowed: RAMP_START,
+                    period,
+                    ..
+                },
+                Failed(problem),
+            ) => Some(self.open(now, period, format!("a failure after the probe: {problem}"))),
             // As while it is closed: of a provider that fails one in ten, no ramp would ever reach its end without a failure.
             (Circuit::Ramp { recent, period, .. }, Failed(problem)) => {
                 let cause = recent.failed(now, self.settings.failures)?;
@@ -246,8 +259,10 @@ impl Breaker {
                 let why = format!("our account was refused after the probe: {problem}");
                 Some(self.open(now, period, why))
             }
-            (Circuit::Closed(_) | Circuit::Ramp { .. }, Neutral)
-            | (Circuit::Open { .. }, Healthy | Failed(_) | Misconfigured(_) | Neutral) => None,
+            (Circuit::Closed(_) | Circuit::Ramp { .. }, Neutral | Answered)
+            | (Circuit::Open { .. }, Healthy | Answered | Failed(_) | Misconfigured(_) | Neutral) => {
+                None
+            }
         }
     }
 

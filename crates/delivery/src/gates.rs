@@ -67,12 +67,12 @@ impl Drop for Turn {
 }
 
 impl Gates {
-    /// The provider that is asked first, if no circuit is closed.
+    /// The provider that is asked first, if every circuit is open.
     pub(crate) fn away(&self) -> Option<&'static str> {
         let first = self
             .0
             .first()
-            .filter(|_| !self.iter().any(|gate| gate.is_closed()));
+            .filter(|_| self.iter().all(|gate| gate.is_open()));
         first.map(|gate| gate.provider())
     }
 
@@ -118,6 +118,11 @@ impl Gate {
     /// Whether its circuit lets everything through.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().breaker.state() == BreakerState::Closed
+    }
+
+    /// Whether its circuit lets nothing through.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().breaker.state() == BreakerState::Open
     }
 
     /// How many of `wanted` sends may be begun; [`Self::not_begun`] is told of those that were not, [`Self::probing`] of the probe.

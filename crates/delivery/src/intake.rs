@@ -1,5 +1,6 @@
 //! From the broker into the inbox.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
@@ -160,7 +161,7 @@ impl<C: channel::Channel> Intake<C> {
         };
         sorted.spans.push(self.taking_in(&record, &event));
         let awaited = self.may_be_awaited(&event);
-        match Arrival::new(record.clone(), &event, &headers, awaited) {
+        match Arrival::new(record.clone(), &event, &headers, &awaited) {
             Ok(arrival) if returned => sorted.returned.push(arrival),
             Ok(arrival) => sorted.arrivals.push(arrival),
             Err(error) => return sorted.bad.push((record, verdicts::undecodable(&error))),
@@ -170,13 +171,15 @@ impl<C: channel::Channel> Intake<C> {
         sorted.events.insert(id, Happened { event, at, record });
     }
 
-    /// None of a booking whose earlier events may be forgotten by now.
-    fn may_be_awaited(&self, event: &BookingEvent) -> &[EventType] {
+    /// Of a booking whose confirmation may be forgotten by now, all but that.
+    fn may_be_awaited(&self, event: &BookingEvent) -> Cow<'_, [EventType]> {
         let age = event.event_timestamp.to_utc() - event.booking_date.to_utc();
         if age.to_std().is_ok_and(|age| age >= self.retention) {
-            &[]
+            let told = self.told.iter().copied();
+            let later = told.filter(|event| *event != EventType::BookingConfirmed);
+            Cow::Owned(later.collect())
         } else {
-            &self.told
+            Cow::Borrowed(&self.told)
         }
     }
 

@@ -285,7 +285,7 @@ fn every_outcome_has_its_answer() {
             Answer::Misconfigured("p"),
         ),
         (limited(Scope::Account), Answer::Neutral),
-        (limited(Scope::Recipient), Answer::Healthy),
+        (limited(Scope::Recipient), Answer::Answered),
     ] {
         let outcome = Err(SendError {
             class,

@@ -157,9 +157,33 @@ fn failures_in_a_row_in_the_ramp_open_it_for_half_the_period() {
     for (waited, opens) in [(20, 10), (10, 5), (5, 5)] {
         scene.pass(waited);
         scene.probes(Answer::Healthy);
+        scene.record(Answer::Healthy);
         assert_eq!(scene.records(9, FAILED), None);
         assert_eq!(scene.record(FAILED), Some(opened(opens, why)));
     }
+}
+
+#[test]
+fn a_failure_right_after_the_probe_opens_it_for_the_same_period() {
+    let mut scene = Scene::half_open();
+    scene.record(FAILED);
+    scene.pass(10);
+    scene.probes(Answer::Healthy);
+    let why = "a failure after the probe: connection refused";
+    assert_eq!(scene.record(FAILED), Some(opened(10, why)));
+}
+
+#[test]
+fn a_limit_of_the_recipient_answers_a_probe_and_says_nothing_otherwise() {
+    let mut scene = Scene::half_open();
+    assert_eq!(scene.record(Answer::Answered), Some(Change::Ramping));
+    assert_eq!(scene.records(20, Answer::Answered), None);
+    assert_eq!(scene.allowance(0), Allowance::Sends(2));
+    let mut scene = Scene::closed();
+    assert_eq!(scene.records(9, FAILED), None);
+    assert_eq!(scene.record(Answer::Answered), None);
+    let why = "10 failures in a row: connection refused";
+    assert_eq!(scene.record(FAILED), Some(opened(5, why)));
 }
 
 #[test]
@@ -180,8 +204,9 @@ fn a_provider_that_fails_one_in_five_ends_its_ramp() {
     scene.pass(5);
     scene.probes(Answer::Healthy);
     let round = |scene: &mut Scene| {
+        let changed = scene.records(4, Answer::Healthy);
         scene.record(FAILED);
-        scene.records(4, Answer::Healthy)
+        changed
     };
     let ended = (0..16).find_map(|_| round(&mut scene));
     assert_eq!(ended, Some(Change::Closed));
