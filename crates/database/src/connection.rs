@@ -35,11 +35,11 @@ const POSTGRES_SESSION: &str = "
     set enable_mergejoin = off;
     set random_page_cost = 1.1";
 
-/// A migration may read a whole table, and whoever comes second waits for the first to end.
-const WITHOUT_LIMITS: &str = "
-    set statement_timeout = 0;
-    set lock_timeout = 0;
-    set idle_in_transaction_session_timeout = 0";
+/// A migration may read a whole table. For a lock it waits no longer than others: they would queue behind it.
+const UNHURRIED: &str = "set statement_timeout = 0";
+
+/// Whoever comes second waits for the first to end.
+const PATIENT: &str = "set statement_timeout = 0; set lock_timeout = 0";
 
 /// Whether a server takes writes: none that became a standby does, though it answers. Its connections would else be kept for half an hour.
 const TAKES_WRITES: &str =
@@ -126,7 +126,7 @@ impl Database {
         })
     }
 
-    /// By a connection of its own, whose statements have no limits.
+    /// By a connection of its own, whose statements may take their time.
     async fn migrate(&self, schemas: &[Schema]) -> Result<(), MigrateError> {
         let dialect = self.dialect;
         let options = self.pool.connect_options();
@@ -135,6 +135,11 @@ impl Database {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| Box::pin(prepare_unhurried(connection, dialect)))
             .connect_lazy_with(options.as_ref().clone());
+        let mut turn = self.pool.acquire().await?;
+        if dialect == Dialect::Postgres {
+            turn.execute(PATIENT).await?;
+        }
+        turn.lock().await?;
         for schema in schemas {
             let source = match dialect {
                 Dialect::Postgres => schema.postgres,
@@ -142,9 +147,12 @@ impl Database {
             };
             let mut migrator = Migrator::with_migrations(source.migrations.to_vec());
             migrator.dangerous_set_table_name(schema.table);
+            migrator.set_locking(false);
             migrator.run(&unhurried).await?;
         }
         unhurried.close().await;
+        turn.unlock().await?;
+        turn.close().await?;
         Ok(())
     }
 
@@ -312,7 +320,7 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(),
 async fn prepare_unhurried(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), Error> {
     prepare(connection, dialect).await?;
     if dialect == Dialect::Postgres {
-        connection.execute(WITHOUT_LIMITS).await?;
+        connection.execute(UNHURRIED).await?;
     }
     Ok(())
 }
