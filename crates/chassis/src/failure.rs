@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use tokio::task::JoinError;
+
 /// Ends a process. The text is one line for an operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -43,6 +45,14 @@ impl Failure {
         move |source| Self::Broken {
             what,
             source: source.into(),
+        }
+    }
+
+    /// A task that panicked. Its words may hold what it was about; where it was, the log says.
+    pub fn panicked(what: &'static str) -> impl FnOnce(JoinError) -> Self {
+        move |_words| Self::Broken {
+            what,
+            source: "the log says where".into(),
         }
     }
 

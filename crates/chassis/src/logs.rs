@@ -73,7 +73,8 @@ pub(crate) fn start(set: &str) -> Result<Dial, Failure> {
         problem: error.to_string(),
     })?;
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = fmt::layer().with_writer(stderr);
+    // Whoever read the log may be gone: to say so would be to write there once more, and to panic.
+    let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = if stderr().is_terminal() {
         lines.boxed()
     } else {

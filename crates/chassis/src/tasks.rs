@@ -63,12 +63,9 @@ impl Tasks {
 }
 
 fn judged(ended: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
-    let outcome = ended.unwrap_or_else(|panic| {
-        Err(Failure::Broken {
-            what: "a task panicked",
-            source: panic.into(),
-        })
-    });
+    let outcome = ended
+        .map_err(Failure::panicked("a task panicked"))
+        .flatten();
     if let Err(failure) = &outcome {
         error!(error = failure.line(), "a part of the process failed");
     }

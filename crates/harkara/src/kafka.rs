@@ -74,14 +74,9 @@ impl Kafka {
 
 /// Starts a cluster, telling where it is.
 async fn start(options: &Options, shutdown: &Shutdown) -> Result<(), Failure> {
-    let started = apache::start_unless(shutdown.cancelled(), options, answers).await;
-    let cluster = match started {
-        Err(BrokerError::Interrupted) => {
-            println!("Stopped; no broker runs that did not run before.");
-            return Ok(());
-        }
-        Err(error) => return Err(failed(NOT_STARTED, error)),
-        Ok(cluster) => cluster,
+    let Some(cluster) = start_apache(options, shutdown).await? else {
+        println!("Stopped; no broker runs that did not run before.");
+        return Ok(());
     };
     match cluster.started() {
         [] => println!("Apache Kafka already runs: {}", cluster.bootstrap()),
@@ -95,11 +90,16 @@ async fn start(options: &Options, shutdown: &Shutdown) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts Apache Kafka and waits until every broker answers a client.
-pub(crate) async fn start_apache(options: &Options) -> Result<apache::Cluster, Failure> {
-    apache::start(options, answers)
-        .await
-        .map_err(Failure::broken(NOT_STARTED))
+/// Starts Apache Kafka and waits until every broker answers a client. `None` if that was interrupted: then no broker runs that did not run before.
+pub(crate) async fn start_apache(
+    options: &Options,
+    shutdown: &Shutdown,
+) -> Result<Option<apache::Cluster>, Failure> {
+    match apache::start_unless(shutdown.cancelled(), options, answers).await {
+        Ok(cluster) => Ok(Some(cluster)),
+        Err(BrokerError::Interrupted) => Ok(None),
+        Err(error) => Err(failed(NOT_STARTED, error)),
+    }
 }
 
 /// The failure of this command, of whose settings some are at fault by themselves.

@@ -104,7 +104,9 @@ impl Load {
             (before, joined::accepted_so_far(&self.sandbox).await)
         };
         let beginning = shutdown.run_until_cancelled(beginning).await;
-        let (before, counted) = beginning.unwrap_or_default();
+        let Some((before, counted)) = beginning else {
+            return Ok(());
+        };
         let run = driver::drive(&self, &shutdown).await?;
         let read = joined::join(&self.sandbox, &run, counted, self.settle, &shutdown).await;
         // What was measured is told all the same.

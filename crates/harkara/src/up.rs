@@ -110,7 +110,9 @@ impl Up {
         ProgramSettings::parse(&self, usual, &credentials)?;
         let kafka = broker::settings(&self)?;
         let sandbox = Sandbox::start(credentials.sandbox.clone(), Arc::new(SystemClock)).await?;
-        let broker = Broker::start(&self, kafka).await?;
+        let Some(broker) = Broker::start(&self, kafka, &shutdown).await? else {
+            return Ok(());
+        };
         let providers = (sandbox.smtp_address(), sandbox.http_address());
         let settings = ProgramSettings::parse(&self, providers, &credentials)?;
         let programs = Programs::start(settings, &broker).await?;

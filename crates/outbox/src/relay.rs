@@ -118,7 +118,7 @@ impl Relay {
         drop(marks);
         marker
             .await
-            .map_err(Failure::broken("the outbox marker panicked"))?;
+            .map_err(Failure::panicked("the outbox marker panicked"))?;
         self.store.leave().await.unwrap_or_else(|error| {
             warn!(error = %error, "could not let go of unpublished rows: their lease will end");
         });

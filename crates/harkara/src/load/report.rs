@@ -264,7 +264,7 @@ impl fmt::Display for Report {
         if self.messages.is_empty() {
             writeln!(
                 f,
-                "\nno sandbox answered: when messages were accepted is not known"
+                "\nwhen messages were accepted is not known: no sandbox told"
             )?;
         } else {
             write!(f, "\n{}", self.messages_table())?;

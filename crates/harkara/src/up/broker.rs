@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ::broker::Forwarder;
-use ::broker::apache::Options;
+use ::broker::apache::{Cluster, Options};
 use bus::{Consumer, InProcessBroker, KafkaSettings};
 use chassis::{Failure, Shutdown, parse_settings_from};
 use clap::Parser;
@@ -35,16 +35,23 @@ struct KafkaProgram {
 }
 
 impl Broker {
-    pub(crate) async fn start(up: &Up, settings: KafkaSettings) -> Result<Self, Failure> {
-        match up.broker {
-            BrokerKind::Memory if up.kafka.is_some() => Ok(Self::outside(settings, "Kafka")),
-            BrokerKind::Memory => Self::in_process(up, settings.kafka_partitions).await,
-            BrokerKind::Apache => Self::apache(up, settings).await,
-        }
+    /// `None` if its start was interrupted.
+    pub(crate) async fn start(
+        up: &Up,
+        settings: KafkaSettings,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Self>, Failure> {
+        Ok(Some(match up.broker {
+            BrokerKind::Memory if up.kafka.is_some() => Self::outside(settings, "Kafka"),
+            BrokerKind::Memory => Self::in_process(up, settings.kafka_partitions).await?,
+            BrokerKind::Apache => {
+                let cluster = start_apache(&Options::new(&up.data_dir), shutdown).await?;
+                return Ok(cluster.map(|cluster| Self::apache(&cluster, settings)));
+            }
+        }))
     }
 
-    async fn apache(up: &Up, settings: KafkaSettings) -> Result<Self, Failure> {
-        let cluster = start_apache(&Options::new(&up.data_dir)).await?;
+    fn apache(cluster: &Cluster, settings: KafkaSettings) -> Self {
         let settings = KafkaSettings {
             kafka_bootstrap_servers: cluster.bootstrap(),
             ..settings
@@ -56,7 +63,7 @@ impl Broker {
             broker.address,
             tools.display()
         );
-        Ok(Self { address, ..broker })
+        Self { address, ..broker }
     }
 
     /// Whether it is the one that Kafka's own tools cannot use.

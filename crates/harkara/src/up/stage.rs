@@ -32,6 +32,6 @@ impl Stage {
         self.stop.cancel();
         self.running
             .await
-            .map_err(Failure::broken("a part of the system panicked"))?
+            .map_err(Failure::panicked("a part of the system panicked"))?
     }
 }

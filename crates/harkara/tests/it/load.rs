@@ -75,6 +75,11 @@ fn a_ledger_that_cannot_be_read_costs_the_messages_and_not_the_report() {
     let unread = "could not read the sandbox's ledger: ";
     assert!(said.err.starts_with(unread), "{}", said.err);
     assert!(said.out.contains("bookings a second"), "{}", said.out);
+    assert!(
+        said.out.contains("is not known: no sandbox told"),
+        "{}",
+        said.out
+    );
     let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let booked = report["requests"][0]["millis"]["count"].as_u64().unwrap();
     assert!(booked > 0, "{report}");

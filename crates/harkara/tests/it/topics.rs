@@ -92,6 +92,7 @@ async fn apply_makes_what_is_missing_and_changes_nothing_that_exists() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_made_beside_an_event_topic_has_its_partitions() {
     let Some(broker) = TestBroker::start_own().await.unwrap() else {
+        println!("not run: it takes an Apache Kafka of its own; give TEST_KAFKA");
         return;
     };
     broker.add_partitions(&[CONFIRMED], 6).unwrap();
