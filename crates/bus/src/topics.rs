@@ -68,8 +68,8 @@ pub enum TopicError {
         /// What became of the request.
         source: KafkaError,
     },
-    /// The broker refused to make a topic, or to tell its settings.
-    #[error("the broker refused what was asked of topic {topic}: {reason}")]
+    /// The broker refused to make a topic.
+    #[error("the broker refused to make topic {topic}: {reason}")]
     Refused {
         /// Topic.
         topic: String,

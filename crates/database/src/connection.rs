@@ -194,9 +194,7 @@ impl Database {
     /// # Errors
     /// What it said, or that it said nothing.
     pub async fn ping(&self) -> Result<(), Error> {
-        let sql = self.dialect.pick(TAKES_WRITES, "select 1");
-        let takes_writes: i64 = sqlx::query_scalar(sql).fetch_one(self).await?;
-        if takes_writes == 1 {
+        if takes_writes(self, self.dialect).await? {
             return Ok(());
         }
         self.patience.suspect();
@@ -262,9 +260,12 @@ async fn is_usable(
     patience.in_time(takes_writes(connection, dialect)).await
 }
 
-async fn takes_writes(connection: &mut AnyConnection, dialect: Dialect) -> Result<bool, Error> {
+async fn takes_writes<'c>(
+    executor: impl Executor<'c, Database = Any>,
+    dialect: Dialect,
+) -> Result<bool, Error> {
     let sql = dialect.pick(TAKES_WRITES, "select 1");
-    let takes_writes: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    let takes_writes: i64 = sqlx::query_scalar(sql).fetch_one(executor).await?;
     Ok(takes_writes == 1)
 }
 
@@ -307,7 +308,7 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(),
             connection.execute(pragmas).await?;
         }
         Dialect::Postgres => {
-            if !takes_writes(connection, dialect).await? {
+            if !takes_writes(&mut *connection, dialect).await? {
                 return Err(read_only());
             }
             make_schema(connection).await?;

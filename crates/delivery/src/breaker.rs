@@ -5,7 +5,7 @@
 //! Closed ─────────────▶ Open(period) ──────────────────────────▶ HalfOpen
 //!    ▲                  ▲    ▲ period doubled     probe failed      │
 //!    │ enough healthy   │    └──────────────────────────────────────┤
-//!    │     answers      │ period halved   failures                  │ probe healthy
+//!    │     answers      │ same or half    failures                  │ probe answered
 //!    └──────────────────┴────────────────────────────── Ramp ◀──────┘
 //! ```
 //!

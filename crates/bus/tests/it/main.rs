@@ -1,12 +1,13 @@
 //! Producer and consumer against librdkafka's in-process broker.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus::{
     Consumer, InProcessBroker, KafkaSettings, NewRecord, Offsets, Patience, Producer, Record,
     Refusal, Request, Subscription, TopicPlan, Topics,
 };
+use testkit::eventually;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -112,26 +113,15 @@ async fn a_batch_is_read_however_its_producer_compressed_it() {
     consumer.close().await;
 }
 
-/// Looks until it is so; `false` if it is not within [`LIMIT`].
-async fn in_time<F: Future<Output = bool>>(mut is: impl FnMut() -> F) -> bool {
-    let deadline = Instant::now() + LIMIT;
-    while !is().await {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    true
-}
-
 async fn group_has_committed(settings: &KafkaSettings, wanted: i64) {
     let topics = Topics::new(settings, "test").unwrap();
-    let is = async || {
+    eventually(&format!("commit of {wanted}"), async || {
         let positions = topics.positions("group", vec!["t".to_owned()]).await;
         let mut positions = positions.unwrap().into_iter();
-        positions.any(|position| position.committed == Some(wanted))
-    };
-    assert!(in_time(is).await, "{wanted} was not committed");
+        let found = positions.find(|position| position.committed == Some(wanted));
+        found.map(|_| ())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,12 +182,11 @@ async fn publish_many(producer: &Producer, count: usize) {
 
 async fn lag_is(consumer: &Consumer, wanted: usize) {
     let wanted = i64::try_from(wanted).unwrap();
-    let is = async || consumer.lag().iter().map(|lag| lag.records).sum::<i64>() == wanted;
-    assert!(
-        in_time(is).await,
-        "{:?} instead of {wanted}",
-        consumer.lag()
-    );
+    eventually(&format!("lag of {wanted}"), async || {
+        let lag: i64 = consumer.lag().iter().map(|lag| lag.records).sum();
+        (lag == wanted).then_some(())
+    })
+    .await;
 }
 
 /// More than librdkafka fetches ahead.

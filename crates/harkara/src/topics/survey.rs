@@ -182,6 +182,7 @@ mod tests {
         all.sort();
         assert_eq!(planned, all);
     }
+
     /// With three partitions, where the settings say nothing else.
     fn survey(known: Vec<TopicLayout>) -> Survey {
         let settings = bus::KafkaSettings::local("127.0.0.1:1".to_owned());
