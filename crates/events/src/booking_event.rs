@@ -186,6 +186,15 @@ impl BookingEvent {
         self.user_email.as_deref().unwrap_or_default().parse()
     }
 
+    /// What is to stand beside a seat that is not confirmed: `RAC`, or `WL`, as the railway's own lists have it.
+    pub fn short_of_a_seat(&self) -> Option<&'static str> {
+        match self.booking_status.word()? {
+            BookingStatus::Rac => Some("RAC"),
+            BookingStatus::Waitlist => Some("WL"),
+            BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Completed => None,
+        }
+    }
+
     /// The passenger's phone number.
     ///
     /// # Errors

@@ -50,6 +50,10 @@ pub(crate) fn text(event_type: EventType, values: &Values) -> String {
 
 fn named(event: &BookingEvent, [from, to, name]: [String; 3]) -> Values {
     let (coach, seat) = (plain(&event.coach_number), plain(&event.seat_number));
+    let seat = match event.short_of_a_seat() {
+        None => format!("{coach} {seat}"),
+        Some(list) => format!("{coach} {seat} {list}"),
+    };
     let time = event.departure_time.time();
     [
         ("PNR", event.pnr_number.to_string()),
@@ -60,7 +64,7 @@ fn named(event: &BookingEvent, [from, to, name]: [String; 3]) -> Values {
         ("FROM", from),
         ("TO", to),
         ("NAME", name),
-        ("SEAT", format!("{coach} {seat}")),
+        ("SEAT", seat),
         ("FARE", event.total_fare.to_string()),
     ]
 }
@@ -164,6 +168,7 @@ fn cut(text: &str, cap: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use events::BookingStatus;
     use proptest::prelude::*;
 
     use super::*;
@@ -191,6 +196,20 @@ mod tests {
         );
         event.event_type = EventType::PaymentCompleted;
         assert!(write(&event).unwrap().starts_with("PAID PNR:1234567890,"));
+    }
+
+    #[test]
+    fn a_seat_that_is_not_confirmed_says_so() {
+        let mut event = event();
+        for (status, seat) in [
+            (BookingStatus::Rac, ",A1 1 RAC,"),
+            (BookingStatus::Waitlist, ",A1 1 WL,"),
+            (BookingStatus::Completed, ",A1 1,"),
+        ] {
+            event.booking_status = Known::Word(status);
+            let text = write(&event).unwrap();
+            assert!(text.contains(seat), "{text}");
+        }
     }
 
     #[test]

@@ -128,6 +128,10 @@ fn recipient(event: &BookingEvent) -> Result<Phone, Undeliverable> {
 /// Names and values in the order of the template.
 fn facts(event: &BookingEvent) -> [(&'static str, String); 11] {
     let time = event.departure_time.time();
+    let seat = match event.short_of_a_seat() {
+        None => event.seat_number.clone(),
+        Some(list) => format!("{list} {}", event.seat_number),
+    };
     [
         ("passenger", event.passenger_name.clone()),
         ("pnr", event.pnr_number.to_string()),
@@ -143,7 +147,7 @@ fn facts(event: &BookingEvent) -> [(&'static str, String); 11] {
         ),
         ("departure", time.format("%H:%M").to_string()),
         ("coach", event.coach_number.clone()),
-        ("seat", event.seat_number.clone()),
+        ("seat", seat),
         ("class", class(&event.coach_type)),
         ("fare", format!("₹{}", event.total_fare.grouped())),
     ]
@@ -192,6 +196,7 @@ const fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use events::BookingStatus;
 
     use super::*;
 
@@ -233,6 +238,14 @@ mod tests {
         let mut unreachable = event();
         unreachable.user_phone = None;
         assert_eq!(preview(&unreachable).unwrap_err().stage, Stage::Validate);
+    }
+
+    #[test]
+    fn a_seat_that_is_not_confirmed_says_so() {
+        let mut event = event();
+        event.booking_status = Known::Word(BookingStatus::Rac);
+        let text = preview(&event).unwrap();
+        assert!(text.contains("Coach A1, seat RAC 1,"), "{text}");
     }
 
     #[test]
