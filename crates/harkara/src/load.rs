@@ -65,8 +65,8 @@ pub(crate) struct Load {
     /// A closed loop instead: so many clients, each booking again when it is answered.
     #[arg(long, value_name = "N", conflicts_with_all = ["rate", "ramp_to", "step"], value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: Option<u32>,
-    /// How long it is measured.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    /// How long it is measured, in whole seconds.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = whole_seconds)]
     duration: Duration,
     /// How long it runs before that, at the first rate.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
