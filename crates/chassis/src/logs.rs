@@ -1,5 +1,6 @@
 //! Logs: one JSON object a line for machines, readable text at a terminal, and more of them while somebody looks.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, stderr};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -136,6 +137,17 @@ impl Dial {
     }
 }
 
+/// An event's or a record's id as logs and traces tell it: what is, or begins with, a UUID as it is, and of what another producer may have made of a PNR or an address only how long it is: `20 characters`.
+///
+/// The ids of records that tell of an event are the event's, a colon and more.
+pub fn loggable_id(id: &str) -> Cow<'_, str> {
+    let event = id.split_once(':').map_or(id, |(event, _)| event);
+    match uuid::Uuid::try_parse(event) {
+        Ok(_) => Cow::Borrowed(id),
+        Err(_) => Cow::Owned(format!("{} characters", id.len())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -158,6 +170,16 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, OURS);
+    }
+
+    #[test]
+    fn no_log_tells_a_pnr_that_an_id_is_made_of() {
+        let ours = "01a21855-0435-7a97-b94a-36bed660eb3a";
+        assert_eq!(loggable_id(ours), ours);
+        let status = format!("{ours}:SMS:SENT");
+        assert_eq!(loggable_id(&status), status);
+        assert_eq!(loggable_id("4512345678-CONFIRMED"), "20 characters");
+        assert_eq!(loggable_id("asha@example.com:SMS:SENT"), "25 characters");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bus::{ClientError, KafkaSettings, NewRecord, Patience, Producer, PublishError, Record};
+use chassis::loggable_id;
 use chrono::{DateTime, Utc};
 use events::{BookingEvent, Channel, DeadLetter, EventId, ReadHeaders, dead_letter_header};
 use inbox::{Claimed, Verdict};
@@ -120,7 +121,7 @@ impl DeadLetters {
         published?;
         self.metrics.count_dead(&record.topic, verdict.class);
         warn!(
-            event.id = story.event_id.map(String::from),
+            event.id = story.event_id.as_ref().map(|id| loggable_id(id.as_str()).into_owned()),
             channel = %self.channel,
             topic = record.topic,
             partition = record.partition,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bus::{Consumer, Offsets, Record};
 use chassis::trace::{KeyValue, Span, SpanKind};
-use chassis::{Failure, Readiness, SharedClock, Shutdown};
+use chassis::{Failure, Readiness, SharedClock, Shutdown, loggable_id};
 use chrono::{DateTime, Utc};
 use database::{Database, Error};
 use events::{BookingEvent, Channel, EventType, header};
@@ -114,7 +114,11 @@ impl<C: channel::Channel> Intake<C> {
     fn taking_in(&self, record: &Record, event: &BookingEvent) -> Span {
         let header = record.header(header::TRACEPARENT);
         let mut span = Span::following(SpanKind::Consumer, ("process", &record.topic), header);
-        span.describe_message("process", &record.topic, event.event_id.as_str());
+        span.describe_message(
+            "process",
+            &record.topic,
+            &loggable_id(event.event_id.as_str()),
+        );
         span.describe_place(record.partition, record.offset);
         span.describe(|| {
             let group = self.group.clone();

@@ -212,6 +212,7 @@ mod tests {
                 received_at: chrono::DateTime::UNIX_EPOCH,
                 taken_at: chrono::DateTime::UNIX_EPOCH,
                 awaited: None,
+                reason: None,
             };
             let status = statuses().of_outcome(&sample(), &row, &outcome, "twilio");
             (status.attempt, status.provider)

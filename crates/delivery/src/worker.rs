@@ -6,8 +6,8 @@ mod lease;
 use std::time::{Duration, Instant};
 
 use bus::Record;
-use chassis::SharedClock;
 use chassis::trace::{KeyValue, Span, SpanKind};
+use chassis::{SharedClock, loggable_id};
 use chrono::{DateTime, Utc};
 use events::{BookingEvent, EventType, header};
 use inbox::{Certainty, Claimed, Fate, Outcome, Settled, Verdict};
@@ -75,8 +75,9 @@ impl<C: Channel> Worker<C> {
             Ok(event) => {
                 let outcome = self.settle(&row, &event, gate, deadline).await;
                 let provider = gate.provider();
-                let status = self.statuses.of_outcome(&event, &row, &outcome, provider);
-                (outcome, Some(status))
+                let status = (!judging::still_waits(&row, &outcome))
+                    .then(|| self.statuses.of_outcome(&event, &row, &outcome, provider));
+                (outcome, status)
             }
             Err(error) => {
                 let verdict = verdicts::unread(&error);
@@ -137,7 +138,7 @@ impl<C: Channel> Worker<C> {
         self.metrics
             .count_notification(event.event_type, "suppressed");
         info!(
-            event.id = %event.event_id,
+            event.id = %loggable_id(event.event_id.as_str()),
             event.type = %event.event_type,
             pnr = ?event.pnr_number,
             channel = %self.channel.channel(),
@@ -152,7 +153,7 @@ impl<C: Channel> Worker<C> {
     fn expire(&self, event: &BookingEvent, reason: &str) -> Outcome {
         self.metrics.count_notification(event.event_type, "expired");
         info!(
-            event.id = %event.event_id,
+            event.id = %loggable_id(event.event_id.as_str()),
             event.type = %event.event_type,
             channel = %self.channel.channel(),
             reason,
@@ -220,7 +221,7 @@ impl<C: Channel> Worker<C> {
             OnAmbiguous::Hold | OnAmbiguous::Resend => {
                 self.metrics.maybe_duplicates.inc();
                 warn!(
-                    event.id = %job.event.event_id,
+                    event.id = %loggable_id(job.event.event_id.as_str()),
                     channel = %self.channel.channel(),
                     attempt = job.row.attempt,
                     "sent again although an earlier attempt may have arrived"
@@ -267,7 +268,10 @@ impl<C: Channel> Worker<C> {
         let mut span = Span::following(SpanKind::Client, ("send", provider), header);
         span.describe(|| {
             [
-                KeyValue::new("messaging.message.id", job.event.event_id.to_string()),
+                KeyValue::new(
+                    "messaging.message.id",
+                    loggable_id(job.event.event_id.as_str()).into_owned(),
+                ),
                 KeyValue::new("harkara.channel", self.channel.channel().as_str()),
                 KeyValue::new("harkara.attempt", i64::from(job.row.attempt)),
             ]
@@ -288,7 +292,7 @@ impl<C: Channel> Worker<C> {
             .observe(seconds);
         self.metrics.count_notification(event.event_type, "sent");
         info!(
-            event.id = %event.event_id,
+            event.id = %loggable_id(event.event_id.as_str()),
             event.type = %event.event_type,
             pnr = ?event.pnr_number,
             channel = %self.channel.channel(),

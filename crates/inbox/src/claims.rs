@@ -45,7 +45,7 @@ macro_rules! claiming {
             " + $3 from due where ",
             ("inbox.seq = any (array[due.seq])" | "inbox.seq = due.seq"),
             " and inbox.token = due.token
-             returning inbox.seq, inbox.token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, event_type,
+             returning inbox.seq, inbox.token, attempts, topic, kafka_partition, kafka_offset, kafka_timestamp, payload, origin, verdict, unsure_of, first_failure_at, received_at, awaits, reason, event_type,
                  (select c.version from inbox c where c.pnr = inbox.pnr and c.event_type = 'BOOKING_CANCELLED' and c.version > inbox.version
                      order by c.version desc limit 1) as cancelled,
                  (select s.event_type || ' ' || s.version from inbox s where s.pnr = inbox.pnr and (s.state = 'SENT' or s.unsure_of is not null)

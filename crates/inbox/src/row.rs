@@ -152,6 +152,8 @@ pub struct Claimed {
     pub taken_at: DateTime<Utc>,
     /// Earlier versions that it waited for in vain, as a JSON array.
     pub awaited: Option<String>,
+    /// Why its last claim ended without an end of it.
+    pub reason: Option<String>,
 }
 
 fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -179,6 +181,7 @@ impl Claimed {
             received_at: stored.received_at,
             taken_at: stored.received_at,
             awaited: None,
+            reason: None,
         }
     }
 
@@ -199,6 +202,7 @@ impl Claimed {
             received_at: from_micros(row.try_get("received_at")?),
             taken_at: from_micros(row.try_get("taken_at")?),
             awaited: row.try_get("awaits")?,
+            reason: row.try_get("reason")?,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bus::{NewRecord, Producer, PublishError, Published};
 use chassis::trace::{Span, SpanKind, TraceParent};
-use chassis::{Failure, SharedClock, Shutdown};
+use chassis::{Failure, SharedClock, Shutdown, loggable_id};
 use database::{Error, from_micros};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -211,7 +211,7 @@ impl Relay {
         self.metrics.publish_seconds.observe(waited);
         self.metrics.count(&row.topic, "published");
         info!(
-            event.id = row.event_id,
+            event.id = %loggable_id(&row.event_id),
             event.type = row.event_type,
             topic = row.topic,
             partition = at.partition,
@@ -225,7 +225,7 @@ impl Relay {
         self.metrics.count(&row.topic, "failed");
         let source = std::error::Error::source(error).map(ToString::to_string);
         error!(
-            event.id = row.event_id,
+            event.id = %loggable_id(&row.event_id),
             event.type = row.event_type,
             topic = row.topic,
             error = %error,
@@ -384,6 +384,6 @@ fn sending(row: &OutboxRow) -> Span {
         .find(|(name, _)| name == TraceParent::HEADER);
     let header = header.map(|(_, value)| value.as_str());
     let mut span = Span::following(SpanKind::Client, ("send", &row.topic), header);
-    span.describe_message("send", &row.topic, &row.event_id);
+    span.describe_message("send", &row.topic, &loggable_id(&row.event_id));
     span
 }

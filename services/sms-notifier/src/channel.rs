@@ -3,7 +3,7 @@
 use std::iter;
 use std::time::Duration;
 
-use chassis::Failure;
+use chassis::{Failure, loggable_id};
 use chrono::{Days, NaiveDate};
 use delivery::{Channel, Delivery, LookedUp, Receipt, SendError, Undeliverable};
 use events::{BookingEvent, EventType, Phone, Stage, sms};
@@ -153,7 +153,7 @@ impl Channel for SmsChannel {
         info!(
             channel = %self.channel(),
             provider = delivery.provider,
-            event.id = %delivery.event_id,
+            event.id = %loggable_id(delivery.event_id.as_str()),
             sms.segments = sms::segments(&sms.text).segments,
             "text message accepted"
         );

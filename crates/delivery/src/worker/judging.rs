@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::loggable_id;
 use events::DeadLetterClass;
 use inbox::{Certainty, Claimed, Outcome};
 use tracing::{error, warn};
@@ -62,7 +63,10 @@ impl<C: Channel> Worker<C> {
     }
 
     fn log(&self, job: &Job<'_, C::Message>, failure: &SendError) {
-        let (id, kind) = (&job.event.event_id, job.event.event_type);
+        let (id, kind) = (
+            loggable_id(job.event.event_id.as_str()),
+            job.event.event_type,
+        );
         let (channel, provider) = (self.channel.channel(), job.gate.provider());
         let (class, status) = (failure.class.as_str(), failure.status.as_deref());
         if matches!(failure.class, FailureClass::Misconfigured(_)) {
@@ -119,6 +123,11 @@ pub(super) const fn exhausted(row: &Claimed, certainty: Certainty) -> DeadLetter
     }
 }
 
+/// Whether it waits on for what its last status told: hundreds of messages to one number wait for their turns.
+pub(super) fn still_waits(row: &Claimed, outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Defer { reason, .. } if row.reason.as_ref() == Some(reason))
+}
+
 #[cfg(test)]
 mod tests {
     use bus::Record;
@@ -140,7 +149,28 @@ mod tests {
             received_at: DateTime::UNIX_EPOCH,
             taken_at: DateTime::UNIX_EPOCH,
             awaited: None,
+            reason: None,
         }
+    }
+
+    #[test]
+    fn a_message_that_still_waits_for_the_same_is_told_of_once() {
+        let waits = |reason: &str| Outcome::Defer {
+            after: Duration::from_secs(6),
+            certainty: Certainty::Unchanged,
+            reason: reason.to_owned(),
+        };
+        let mut row = row(None);
+        assert!(!still_waits(&row, &waits("the limit")));
+        row.reason = Some("the limit".to_owned());
+        assert!(still_waits(&row, &waits("the limit")));
+        assert!(!still_waits(&row, &waits("the mailbox is full")));
+        let failed = Outcome::Retry {
+            after: Duration::from_secs(6),
+            certainty: Certainty::Unchanged,
+            reason: "the limit".to_owned(),
+        };
+        assert!(!still_waits(&row, &failed));
     }
 
     #[test]

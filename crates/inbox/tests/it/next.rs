@@ -103,6 +103,18 @@ async fn of_what_is_due_the_oldest_is_claimed_with_an_outcome_whosever_it_is() {
     assert_eq!(ids(&fixture.claim(10).await), ["y"]);
 }
 
+#[tokio::test]
+async fn a_claim_says_why_the_last_one_ended() {
+    let fixture = Fixture::new().await;
+    fixture
+        .store(&[("a", "2400000001", EventType::BookingConfirmed)])
+        .await;
+    let first = fixture.claim_one().await;
+    assert_eq!(first.reason, None);
+    fixture.settle(&first, defer(Certainty::Unchanged)).await;
+    assert_eq!(fixture.claim_one().await.reason.as_deref(), Some("429"));
+}
+
 /// A process whose commit fails gives the rows back a little later, when another may have claimed them.
 #[tokio::test]
 async fn an_outcome_of_a_claim_whose_commit_failed_does_not_end_the_next_claim() {
