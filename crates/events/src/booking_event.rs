@@ -138,6 +138,9 @@ impl BookingEvent {
         if value.is_empty() {
             return Err(DecodeError::Empty);
         }
+        if is_array(value) {
+            return Self::decode_slowly(value);
+        }
         serde_json::from_slice(value).or_else(|_| Self::decode_slowly(value))
     }
 
@@ -154,6 +157,12 @@ impl BookingEvent {
         };
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(value) {
             return Err(not_json(&error));
+        }
+        if is_array(value) {
+            return Err(DecodeError::Invalid {
+                field: ".".to_owned(),
+                problem: "must be an object".to_owned(),
+            });
         }
         let mut deserializer = serde_json::Deserializer::from_slice(value);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -202,6 +211,11 @@ impl BookingEvent {
     pub fn phone(&self) -> Result<Phone, InvalidPhone> {
         self.user_phone.as_deref().unwrap_or_default().parse()
     }
+}
+
+/// Serde would take an array for the fields in their order.
+fn is_array(value: &[u8]) -> bool {
+    value.trim_ascii_start().starts_with(b"[")
 }
 
 /// Serde quotes what it met, which may be a name or a PNR: keep the sentence, drop the quotation and the place.

@@ -185,7 +185,7 @@ impl CoachType {
 
 /// A word of a list that another producer may have grown: an unknown one is kept as it stands, for it decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text")]
 pub enum Known<T> {
     /// One of ours.
     Word(T),

@@ -52,6 +52,22 @@ fn a_booking_without_an_address_still_reaches_the_other_channels() {
 }
 
 #[test]
+fn an_array_is_no_event_though_it_has_the_fields_in_their_order() {
+    let object: serde_json::Map<String, Value> = serde_json::from_str(SAMPLE).unwrap();
+    let values: Vec<_> = object.into_iter().map(|(_, value)| value).collect();
+    let mut bytes = b" ".to_vec();
+    bytes.extend(serde_json::to_vec(&values).unwrap());
+    let error = BookingEvent::decode(&bytes).unwrap_err();
+    assert_eq!(error.to_string(), "field .: must be an object");
+}
+
+#[test]
+fn a_word_that_is_none_is_said_to_be_no_text() {
+    let error = BookingEvent::decode(&sample_with("quotaType", Some(Value::Null))).unwrap_err();
+    assert_eq!(error.to_string(), "field quotaType: must be a text");
+}
+
+#[test]
 fn a_word_of_a_newer_producer_is_kept() {
     let event = BookingEvent::decode(&sample_with("coachType", Some("VISTADOME".into()))).unwrap();
     assert_eq!(event.coach_type, Known::Other("VISTADOME".into()));
