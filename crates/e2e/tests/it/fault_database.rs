@@ -180,6 +180,10 @@ async fn cross(system: &System, database: &Database) {
     let held = book_for(system, HELD).await;
     let held = row_of(database, &held).await;
     let mut plug = database.begin().await.unwrap();
+    // However long two messages take on a slow machine.
+    let idle = "set local idle_in_transaction_session_timeout = 0";
+    let idle = sqlx::query(idle).execute(&mut plug).await;
+    idle.unwrap();
     lock(&mut plug, held).await;
     let session = session_of(&mut plug).await;
     if !is_waited_for(database, session).await {
