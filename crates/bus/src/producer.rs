@@ -96,16 +96,23 @@ pub enum PublishError {
     /// The broker refused the record, or its time was up.
     #[error("the record was not acknowledged")]
     Refused(#[source] KafkaError),
+    /// The client took it for written because a later record is, or because a broker knew its number; no broker said where. It may be in no log: a leader that knows nothing of the producer takes a later record first.
+    #[error("no broker said where the record was written")]
+    Unplaced,
     /// The producer was dropped before the acknowledgement.
     #[error("the producer was closed")]
     Closed,
 }
 
 impl PublishError {
-    /// Whether no broker acknowledged the record in time: then it may have been written all the same.
-    pub fn is_timeout(&self) -> bool {
+    /// Whether no broker acknowledged the record: then it may have been written all the same.
+    pub fn may_be_written(&self) -> bool {
         let timeout = Some(RDKafkaErrorCode::MessageTimedOut);
-        matches!(self, Self::Refused(error) if error.rdkafka_error_code() == timeout)
+        match self {
+            Self::Refused(error) => error.rdkafka_error_code() == timeout,
+            Self::Unplaced => true,
+            Self::QueueFull | Self::Fatal(_) | Self::NoSuchPartition | Self::Closed => false,
+        }
     }
 }
 
@@ -115,6 +122,9 @@ pub enum ClientError {
     /// A property in `KAFKA_PROPERTIES` is unknown or has a bad value.
     #[error("{}", without_value(.0))]
     Property(#[from] KafkaError),
+    /// Without acknowledgements nothing is known of what was written.
+    #[error("acks must not be 0")]
+    Acks,
     /// `KAFKA_MIN_INSYNC_REPLICAS` is more than there are: no record would ever count as written.
     #[error("must not be more than KAFKA_REPLICATION_FACTOR")]
     InSync,
@@ -141,7 +151,7 @@ fn without_value(error: &KafkaError) -> String {
 impl From<ClientError> for chassis::Failure {
     fn from(error: ClientError) -> Self {
         let variable = match error {
-            ClientError::Property(_) => "KAFKA_PROPERTIES",
+            ClientError::Property(_) | ClientError::Acks => "KAFKA_PROPERTIES",
             ClientError::InSync => "KAFKA_MIN_INSYNC_REPLICAS",
         };
         Self::Setting {
@@ -180,6 +190,10 @@ impl Producer {
             .set("retry.backoff.ms", "50")
             .set("topic.metadata.propagation.max.ms", "1000");
         let mut config = client::with_properties(config, settings);
+        let acks = ["acks", "request.required.acks"].map(|name| config.get(name));
+        if acks.contains(&Some("0")) {
+            return Err(ClientError::Acks);
+        }
         // Whether brokers are there is known by them.
         config.set("statistics.interval.ms", "2000");
         let first = Generation::new(0, &config)?;
@@ -231,6 +245,8 @@ impl Producer {
         };
         Ok(async move {
             match report.await {
+                // Without a place it is the client's conclusion, no broker's word.
+                Ok(Ok(at)) if at.offset < 0 => Err(PublishError::Unplaced),
                 Ok(Ok(at)) => Ok(Published {
                     partition: at.partition,
                     offset: at.offset,
@@ -335,62 +351,4 @@ fn refusal(error: KafkaError) -> PublishError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::InProcessBroker;
-
-    const LIMIT: Duration = Duration::from_secs(30);
-
-    #[test]
-    #[cfg(not(feature = "tls"))]
-    fn a_program_built_without_tls_says_so_when_it_is_asked_for() {
-        for properties in [
-            "security.protocol=SASL_SSL",
-            "ssl.ca.location=ca.pem",
-            "security.protocol=SASL_PLAINTEXT,sasl.mechanism=SCRAM-SHA-512,sasl.username=a,sasl.password=hidden",
-        ] {
-            let settings = KafkaSettings {
-                kafka_properties: properties.parse().unwrap(),
-                ..KafkaSettings::local("127.0.0.1:1".to_owned())
-            };
-            let refused = Producer::new(&settings, "test", Patience::Endless);
-            let said = refused.unwrap_err().to_string();
-            assert!(said.ends_with("see --features tls"), "{properties}: {said}");
-            assert!(!said.contains("hidden"), "{said}");
-        }
-    }
-
-    const RECORD: NewRecord<'_> = NewRecord {
-        topic: "t",
-        partition: None,
-        key: None,
-        value: Some(b"value"),
-        headers: &[],
-    };
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_producer_that_lost_the_brokers_gives_its_records_back_and_writes_through_another() {
-        let broker = InProcessBroker::start().unwrap();
-        broker.create_topic("t", 1).unwrap();
-        let producer = Producer::new(&broker.settings(1), "test", Patience::Endless).unwrap();
-        producer.publish(&RECORD).await.unwrap();
-        broker.go_down().unwrap();
-        let in_flight = producer.enqueue(&RECORD).unwrap();
-        let lost = |producer: &Producer| {
-            let generation = producer.inner.read().unwrap();
-            generation.link.0.lost.store(true, Ordering::Release);
-            generation.number
-        };
-        assert_eq!(lost(&producer), 0);
-        producer.look_after();
-        assert_eq!(producer.current().0, 1);
-        let given_back = tokio::time::timeout(LIMIT, in_flight).await.unwrap();
-        assert!(
-            matches!(given_back, Err(PublishError::Refused(_))),
-            "{given_back:?}"
-        );
-        broker.come_up().unwrap();
-        let written = tokio::time::timeout(LIMIT, producer.publish(&RECORD)).await;
-        written.unwrap().unwrap();
-    }
-}
+mod tests;

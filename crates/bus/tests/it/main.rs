@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use bus::{
-    Consumer, InProcessBroker, KafkaSettings, NewRecord, Offsets, Patience, Producer, Record,
-    Refusal, Request, Subscription, TopicPlan, Topics,
+    Consumer, IN_PROCESS_PROPERTIES, InProcessBroker, KafkaSettings, NewRecord, Offsets, Patience,
+    Producer, PublishError, Record, Refusal, Request, Subscription, TopicPlan, Topics,
 };
 use testkit::eventually;
 
@@ -27,6 +27,44 @@ fn consumer(settings: &KafkaSettings) -> Consumer {
         topics: vec!["t".to_owned()],
     };
     Consumer::start(settings, subscription).unwrap()
+}
+
+/// An earlier record's refusal is forgotten by librdkafka when a later one is acknowledged; here the broker has only the later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_taken_for_written_because_a_later_one_is_is_not_written() {
+    let (broker, settings) = broker(&["t"]);
+    let properties = format!("{IN_PROCESS_PROPERTIES},batch.num.messages=1");
+    let settings = KafkaSettings {
+        kafka_properties: properties.parse().unwrap(),
+        ..settings
+    };
+    let producer = Producer::new(&settings, "test", Patience::Endless).unwrap();
+    let record = NewRecord {
+        topic: "t",
+        partition: Some(0),
+        key: None,
+        value: Some(b"value"),
+        headers: &[],
+    };
+    for _ in 0..100 {
+        let before = producer.publish(&record).await.unwrap();
+        broker
+            .refuse(Request::Produce, &[Refusal::TimedOut])
+            .unwrap();
+        let refused = producer.enqueue(&record).unwrap();
+        let taken = producer.enqueue(&record).unwrap();
+        let refused = tokio::time::timeout(LIMIT, refused).await.unwrap();
+        let taken = taken.await.unwrap();
+        match refused {
+            Err(PublishError::Unplaced) => {
+                assert_eq!(taken.offset, before.offset + 1);
+                return;
+            }
+            // The later one was not on its way yet, and the refused one went again before it.
+            again => assert_eq!(again.unwrap().offset, before.offset + 1),
+        }
+    }
+    panic!("no record was taken for written");
 }
 
 async fn publish(producer: &Producer, key: &str, value: &str) {

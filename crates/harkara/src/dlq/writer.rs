@@ -126,7 +126,7 @@ fn told(job: &Job, verb: &str, at: Published) -> String {
 }
 
 fn failure(error: PublishError) -> Failure {
-    if error.is_timeout() {
+    if error.may_be_written() {
         Failure::Unavailable {
             what: "KAFKA_BOOTSTRAP_SERVERS",
             problem: format!("no acknowledgement within {PATIENCE:?}"),
@@ -140,7 +140,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = self.verb;
         match &self.failed {
-            Some((at, error)) if error.is_timeout() => {
+            Some((at, error)) if error.may_be_written() => {
                 writeln!(f, "perhaps {verb} {at}: no acknowledgement came")?;
             }
             Some((at, error)) => writeln!(f, "not {verb} {at}: {error}")?,
