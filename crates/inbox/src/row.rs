@@ -152,7 +152,7 @@ pub struct Claimed {
     pub taken_at: DateTime<Utc>,
     /// Earlier versions that it waited for in vain, as a JSON array.
     pub awaited: Option<String>,
-    /// Why its last claim ended without an end of it.
+    /// What its last outcome said, of a row that was claimed before.
     pub reason: Option<String>,
 }
 
