@@ -173,6 +173,8 @@ fn variable_of(command: &Command, name: &ContextValue) -> String {
         name.to_string()
     };
     let flag = shown.split([' ', '=']).next().unwrap_or_default();
+    // What has no flag is shown as `<PLACE>...`.
+    let flag = flag.trim_start_matches('<').trim_end_matches(['>', '.']);
     let variable = flag
         .strip_prefix("--")
         .and_then(|long| environment_name(command, long));

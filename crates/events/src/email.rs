@@ -16,7 +16,10 @@ pub struct Email(String);
 
 /// The text is not an address mail can be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an e-mail address such as name@example.com")]
+#[error(
+    "must be an e-mail address of at most {} bytes, such as name@example.com",
+    Email::MAX_BYTES
+)]
 pub struct InvalidEmail;
 
 impl Email {

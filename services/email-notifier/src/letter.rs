@@ -118,7 +118,8 @@ impl Writer {
             message_id: message_id(&event.event_id, self.from.email.domain()),
             event_id: event.event_id.clone(),
             event_type: kind,
-            subject: render(&Subject { t, kind })?,
+            // A mail reader would decode what an event writes like an encoded word (RFC 2047).
+            subject: render(&Subject { t, kind })?.replace("=?", "= ?"),
             text,
             html,
         })
@@ -338,6 +339,15 @@ mod tests {
             assert_eq!(body.matches("\r\n--=_harkara_alternative--").count(), 1);
             assert_eq!(body.matches("--=_harkara_alternative\r\n").count(), 2);
         }
+    }
+
+    #[test]
+    fn an_encoded_word_of_an_event_is_none_in_the_subject() {
+        let mut event = event(EventType::BookingConfirmed);
+        event.train_name = "=?utf-8?q?Free_tickets?=".to_owned();
+        let message = message(&writer().write(&event).unwrap());
+        let (headers, _) = message.split_once("\r\n\r\n").unwrap();
+        assert!(headers.contains("= ?utf-8?q?Free_tickets?="), "{headers}");
     }
 
     #[test]

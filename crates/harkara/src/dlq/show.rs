@@ -13,8 +13,8 @@ use crate::privacy::Reveal;
 /// Settings of `harkara dlq show`.
 #[derive(Args, Debug)]
 pub(crate) struct Show {
-    /// Which one: TOPIC PARTITION OFFSET, or topic/partition/offset.
-    #[arg(value_name = "TOPIC PARTITION OFFSET", required = true, num_args = 1..=3)]
+    /// Where it is: its topic, partition and offset, with spaces or slashes between them.
+    #[arg(value_name = "PLACE", required = true, num_args = 1..=3)]
     at: Vec<String>,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -25,7 +25,7 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn act(&self, topics: &Topics) -> Result<(), Failure> {
         let unusable = |problem: String| Failure::Setting {
-            variable: "TOPIC PARTITION OFFSET",
+            variable: "PLACE",
             problem,
         };
         let at: Coordinates = self

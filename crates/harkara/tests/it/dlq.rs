@@ -214,10 +214,11 @@ async fn a_bad_flag_is_64_and_an_absent_broker_69() {
         (vec!["list", "--pnr", "12"], "--pnr: must be 10 digits"),
         (vec!["replay", "--max-age", "old"], "MAX_AGE: "),
         (vec!["replay", "--rate", "0"], "--rate: "),
-        (vec!["show", "nowhere"], "TOPIC PARTITION OFFSET: must be"),
+        (vec!["show"], "PLACE: is required"),
+        (vec!["show", "nowhere"], "PLACE: must be"),
         (
             vec!["show", "booking-confirmed/0/0"],
-            "TOPIC PARTITION OFFSET: booking-confirmed is no dead-letter topic",
+            "PLACE: booking-confirmed is no dead-letter topic",
         ),
         (
             vec!["list", "--kafka-bootstrap-servers", "nowhere"],

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::answer::Problem;
 use crate::details::Details;
 use crate::fare::{Fare, GivenFare, MAX_RUPEES};
-use crate::http::fields::{Fields, Rule, boolean, email, integer, mark, parsed, string, text};
+use crate::http::fields::{Fields, Rule, boolean, integer, mark, parsed, string, text};
 
 /// The oldest passenger, in years (contract, "Values").
 const MAX_AGE: i64 = 125;
@@ -64,7 +64,7 @@ impl PaymentIn {
 /// Every field is read before the first missing one ends it, so that all faults are told.
 fn details(fields: &mut Fields) -> Option<Details> {
     let user_id = fields.required("userId", id);
-    let user_email = fields.required("userEmail", email);
+    let user_email = fields.required("userEmail", parsed);
     let user_phone = fields.required("userPhone", parsed);
     let user_name = fields.required("userName", text);
     let train_id = fields.required("trainId", id);

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use events::Email;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -167,22 +166,17 @@ pub(super) fn mark(value: &RawValue) -> Result<String, Rule> {
 }
 
 fn readable(value: &RawValue, longest: usize) -> Result<String, Rule> {
-    let text = trimmed(value, longest)?;
-    if text.chars().any(hides) {
-        return Err("must hold no control characters and no invisible ones".to_owned());
-    }
-    if !text.chars().any(shows) {
-        return Err("must hold a visible character".to_owned());
-    }
-    Ok(text)
-}
-
-fn trimmed(value: &RawValue, longest: usize) -> Result<String, Rule> {
     let rule = || format!("must be a text of 1 to {longest} characters");
     let text = string(value).map_err(|_no_text| rule())?;
     let text = text.trim();
     if text.is_empty() || text.chars().count() > longest {
         return Err(rule());
+    }
+    if text.chars().any(hides) {
+        return Err("must hold no control characters and no invisible ones".to_owned());
+    }
+    if !text.chars().any(shows) {
+        return Err("must hold a visible character".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -224,25 +218,13 @@ fn shows(c: char) -> bool {
     !blank && !c.is_whitespace()
 }
 
-/// A text with a form of its own, that its type tells.
+/// A text with a form of its own, that its type tells. Spaces around it are dropped.
 pub(super) fn parsed<T>(value: &RawValue) -> Result<T, Rule>
 where
     T: std::str::FromStr<Err: fmt::Display>,
 {
-    parsed_within(value, MAX_CHARACTERS)
-}
-
-/// An e-mail address, which may be longer than other texts.
-pub(super) fn email(value: &RawValue) -> Result<Email, Rule> {
-    parsed_within(value, Email::MAX_BYTES)
-}
-
-fn parsed_within<T>(value: &RawValue, longest: usize) -> Result<T, Rule>
-where
-    T: std::str::FromStr<Err: fmt::Display>,
-{
-    let text = trimmed(value, longest)?;
-    text.parse().map_err(|rule: T::Err| rule.to_string())
+    let text = string(value)?;
+    text.trim().parse().map_err(|rule: T::Err| rule.to_string())
 }
 
 /// A whole number within bounds, never a fraction and never a text.

@@ -10,5 +10,8 @@ fn an_e_mail_address_may_be_as_long_as_mail_can_carry_it() {
         assert_eq!(details.user_email.as_str(), address);
     }
     let told = fault_of("userEmail", json!(address(92)));
-    assert_eq!(told, "/userEmail must be a text of 1 to 254 characters");
+    assert_eq!(
+        told,
+        "/userEmail must be an e-mail address of at most 254 bytes, such as name@example.com"
+    );
 }
