@@ -96,7 +96,7 @@ pub enum PublishError {
     /// The broker refused the record, or its time was up.
     #[error("the record was not acknowledged")]
     Refused(#[source] KafkaError),
-    /// The client took it for written because a later record is, or because a broker knew its number; no broker said where. It may be in no log: a leader that knows nothing of the producer takes a later record first.
+    /// The client took it for written because a later record is; no broker said where. It may be in no log: a leader that knows nothing of the producer takes a later record first.
     #[error("no broker said where the record was written")]
     Unplaced,
     /// The producer was dropped before the acknowledgement.
@@ -123,11 +123,19 @@ pub enum ClientError {
     #[error("{}", without_value(.0))]
     Property(#[from] KafkaError),
     /// Without acknowledgements nothing is known of what was written.
-    #[error("acks must not be 0")]
+    #[error("acks must be all or a number above 0")]
     Acks,
+    /// Nor without reports of them.
+    #[error("delivery.report.only.error must be false")]
+    Reports,
     /// `KAFKA_MIN_INSYNC_REPLICAS` is more than there are: no record would ever count as written.
     #[error("must not be more than KAFKA_REPLICATION_FACTOR")]
     InSync,
+}
+
+/// librdkafka knows many spellings of 0.
+fn is_an_acknowledgement(acks: &str) -> bool {
+    matches!(acks, "all" | "-1") || acks.parse::<u16>().is_ok_and(|replicas| replicas > 0)
 }
 
 /// In librdkafka's words: what it refuses because it was built without OpenSSL.
@@ -151,7 +159,9 @@ fn without_value(error: &KafkaError) -> String {
 impl From<ClientError> for chassis::Failure {
     fn from(error: ClientError) -> Self {
         let variable = match error {
-            ClientError::Property(_) | ClientError::Acks => "KAFKA_PROPERTIES",
+            ClientError::Property(_) | ClientError::Acks | ClientError::Reports => {
+                "KAFKA_PROPERTIES"
+            }
             ClientError::InSync => "KAFKA_MIN_INSYNC_REPLICAS",
         };
         Self::Setting {
@@ -191,8 +201,12 @@ impl Producer {
             .set("topic.metadata.propagation.max.ms", "1000");
         let mut config = client::with_properties(config, settings);
         let acks = ["acks", "request.required.acks"].map(|name| config.get(name));
-        if acks.contains(&Some("0")) {
+        if !acks.into_iter().flatten().all(is_an_acknowledgement) {
             return Err(ClientError::Acks);
+        }
+        let only_errors = config.get("delivery.report.only.error");
+        if only_errors.is_some_and(|value| value != "false") {
+            return Err(ClientError::Reports);
         }
         // Whether brokers are there is known by them.
         config.set("statistics.interval.ms", "2000");
@@ -245,7 +259,7 @@ impl Producer {
         };
         Ok(async move {
             match report.await {
-                // Without a place it is the client's conclusion, no broker's word.
+                // The client's conclusion, no broker's word.
                 Ok(Ok(at)) if at.offset < 0 => Err(PublishError::Unplaced),
                 Ok(Ok(at)) => Ok(Published {
                     partition: at.partition,

@@ -17,7 +17,7 @@ mod usage;
 pub use clock::{Clock, SharedClock, SteadyClock, SystemClock};
 pub use failure::Failure;
 pub use health::Readiness;
-pub use logs::loggable_id;
+pub use logs::{loggable_id, loggable_record_id};
 pub use process::run_to_exit;
 pub use settings::{
     ProcessSettings, base_url, is_set, parse_settings, parse_settings_from, secret,

@@ -137,15 +137,26 @@ impl Dial {
     }
 }
 
-/// An event's or a record's id as logs and traces tell it: what is, or begins with, a UUID as it is, and of what another producer may have made of a PNR or an address only how long it is: `20 characters`.
-///
-/// The ids of records that tell of an event are the event's, a colon and more.
+/// An event's id as logs and traces tell it: a UUID as it is, and of what another producer may have made of a PNR or an address only how long it is: `20 characters`.
 pub fn loggable_id(id: &str) -> Cow<'_, str> {
-    let event = id.split_once(':').map_or(id, |(event, _)| event);
-    match uuid::Uuid::try_parse(event) {
-        Ok(_) => Cow::Borrowed(id),
-        Err(_) => Cow::Owned(format!("{} characters", id.len())),
+    if is_uuid(id) {
+        Cow::Borrowed(id)
+    } else {
+        Cow::Owned(format!("{} characters", id.len()))
     }
+}
+
+/// As [`loggable_id`], of a record that we wrote: where it tells of an event, its id is the event's, a colon and words of ours.
+pub fn loggable_record_id(id: &str) -> Cow<'_, str> {
+    match id.split_once(':') {
+        Some((event, _)) if is_uuid(event) => Cow::Borrowed(id),
+        _ => loggable_id(id),
+    }
+}
+
+/// In its usual form of 36 characters: 32 digits may be a date and a PNR.
+fn is_uuid(id: &str) -> bool {
+    id.len() == 36 && uuid::Uuid::try_parse(id).is_ok()
 }
 
 #[cfg(test)]
@@ -176,10 +187,18 @@ mod tests {
     fn no_log_tells_a_pnr_that_an_id_is_made_of() {
         let ours = "01a21855-0435-7a97-b94a-36bed660eb3a";
         assert_eq!(loggable_id(ours), ours);
-        let status = format!("{ours}:SMS:SENT");
-        assert_eq!(loggable_id(&status), status);
-        assert_eq!(loggable_id("4512345678-CONFIRMED"), "20 characters");
-        assert_eq!(loggable_id("asha@example.com:SMS:SENT"), "25 characters");
+        let status = format!("{ours}:sms:596109252");
+        assert_eq!(loggable_record_id(&status), status);
+        assert_eq!(loggable_record_id(ours), ours);
+        assert_eq!(loggable_id(&status), "50 characters");
+        for (theirs, told) in [
+            ("4512345678-CONFIRMED", "20 characters"),
+            ("asha@example.com:sms:596109252", "30 characters"),
+            ("20260115451234567800000000000001", "32 characters"),
+        ] {
+            assert_eq!(loggable_id(theirs), told);
+            assert_eq!(loggable_record_id(theirs), told);
+        }
     }
 
     #[test]

@@ -291,13 +291,17 @@ impl<C: Channel> Worker<C> {
             .get_or_create(&label)
             .observe(seconds);
         self.metrics.count_notification(event.event_type, "sent");
+        let event_id = loggable_id(event.event_id.as_str());
+        // By e-mail it is made of the event's.
+        let message_id =
+            (event_id == event.event_id.as_str()).then_some(receipt.provider_message_id.as_str());
         info!(
-            event.id = %loggable_id(event.event_id.as_str()),
+            event.id = %event_id,
             event.type = %event.event_type,
             pnr = ?event.pnr_number,
             channel = %self.channel.channel(),
             provider = job.gate.provider(),
-            provider.message_id = receipt.provider_message_id,
+            provider.message_id = message_id,
             attempt = row.attempt,
             topic = row.record.topic,
             partition = row.record.partition,

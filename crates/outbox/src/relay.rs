@@ -1,5 +1,6 @@
 //! The end that publishes.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bus::{NewRecord, Producer, PublishError, Published};
 use chassis::trace::{Span, SpanKind, TraceParent};
-use chassis::{Failure, SharedClock, Shutdown, loggable_id};
+use chassis::{Failure, SharedClock, Shutdown, loggable_record_id};
 use database::{Error, from_micros};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -63,7 +64,8 @@ pub struct Relay {
     fresh: Receiver<(OutboxRow, Instant)>,
     in_flight: FuturesUnordered<Report>,
     unmarked: Unmarked,
-    refused: Vec<String>,
+    /// By how long they are to be left alone.
+    refused: BTreeMap<Duration, Vec<String>>,
     /// Until then rows may come to be in our name that nobody here knows of: the database failed in the middle of a change of names, or of a transaction.
     uncertain_until: Option<Instant>,
 }
@@ -86,7 +88,7 @@ impl Relay {
             fresh,
             in_flight,
             unmarked,
-            refused: Vec::new(),
+            refused: BTreeMap::new(),
             uncertain_until: None,
         }
     }
@@ -211,7 +213,7 @@ impl Relay {
         self.metrics.publish_seconds.observe(waited);
         self.metrics.count(&row.topic, "published");
         info!(
-            event.id = %loggable_id(&row.event_id),
+            event.id = %loggable_record_id(&row.event_id),
             event.type = row.event_type,
             topic = row.topic,
             partition = at.partition,
@@ -220,34 +222,38 @@ impl Relay {
         );
     }
 
-    /// The row stays in the database and is taken again after a while.
+    /// The row stays in the database and is taken again: after a while if a broker refused it, else at once, for consumers wait no longer than `ORDER_WAIT` for it.
     fn refused(&mut self, row: OutboxRow, error: &PublishError) {
         self.metrics.count(&row.topic, "failed");
         let source = std::error::Error::source(error).map(ToString::to_string);
         error!(
-            event.id = %loggable_id(&row.event_id),
+            event.id = %loggable_record_id(&row.event_id),
             event.type = row.event_type,
             topic = row.topic,
             error = %error,
             reason = source,
             "event not published, will be tried again"
         );
-        self.refused.push(row.event_id);
+        let delay = if matches!(error, PublishError::Unplaced) {
+            Duration::ZERO
+        } else {
+            REFUSED_DELAY
+        };
+        self.refused.entry(delay).or_default().push(row.event_id);
     }
 
     /// All at once: a broker that refuses one refuses many.
     async fn let_go_of_refused(&mut self) {
-        if self.refused.is_empty() {
-            return;
-        }
-        match self.store.release(&self.refused, REFUSED_DELAY).await {
-            Ok(()) => {
-                let mut unmarked = self.unmarked.lock();
-                for event_id in self.refused.drain(..) {
-                    unmarked.remove(&event_id);
-                }
+        while let Some((delay, event_ids)) = self.refused.pop_first() {
+            if let Err(error) = self.store.release(&event_ids, delay).await {
+                warn!(error = %error, "could not let go of refused rows, trying again");
+                self.refused.insert(delay, event_ids);
+                return;
             }
-            Err(error) => warn!(error = %error, "could not let go of refused rows, trying again"),
+            let mut unmarked = self.unmarked.lock();
+            for event_id in &event_ids {
+                unmarked.remove(event_id);
+            }
         }
     }
 
@@ -384,6 +390,6 @@ fn sending(row: &OutboxRow) -> Span {
         .find(|(name, _)| name == TraceParent::HEADER);
     let header = header.map(|(_, value)| value.as_str());
     let mut span = Span::following(SpanKind::Client, ("send", &row.topic), header);
-    span.describe_message("send", &row.topic, &loggable_id(&row.event_id));
+    span.describe_message("send", &row.topic, &loggable_record_id(&row.event_id));
     span
 }

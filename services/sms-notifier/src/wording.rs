@@ -50,10 +50,12 @@ pub(crate) fn text(event_type: EventType, values: &Values) -> String {
 
 fn named(event: &BookingEvent, [from, to, name]: [String; 3]) -> Values {
     let (coach, seat) = (plain(&event.coach_number), plain(&event.seat_number));
-    let seat = match event.short_of_a_seat() {
-        None => format!("{coach} {seat}"),
-        Some(list) => format!("{coach} {seat} {list}"),
-    };
+    let place = format!("{coach} {seat}");
+    let listed = event.short_of_a_seat();
+    let listed = listed.map(|list| format!("{place} {list}"));
+    // A place that fills its value is told as it is rather than not at all.
+    let listed = listed.filter(|seat| length(seat) <= VALUE_MAX);
+    let seat = listed.unwrap_or(place);
     let time = event.departure_time.time();
     [
         ("PNR", event.pnr_number.to_string()),
@@ -254,6 +256,17 @@ mod tests {
         assert_eq!(values[5].1, "Thiruvananthapuram Central Ju.");
         event.seat_number = "9".repeat(28);
         assert_eq!(super::values(&event).unwrap_err().stage, Stage::Validate);
+    }
+
+    #[test]
+    fn a_place_that_fills_its_value_is_told_without_its_list() {
+        let mut event = event();
+        event.booking_status = BookingStatus::Rac.into();
+        for (coach, place) in [(24, " 1 RAC,FARE:"), (28, " 1,FARE:")] {
+            event.coach_number = "A".repeat(coach);
+            let text = write(&event).unwrap();
+            assert!(text.contains(place), "{text}");
+        }
     }
 
     #[test]

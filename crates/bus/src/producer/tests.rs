@@ -24,16 +24,22 @@ fn a_program_built_without_tls_says_so_when_it_is_asked_for() {
 
 #[test]
 fn a_producer_that_is_told_nothing_is_refused() {
-    for properties in [
-        "enable.idempotence=false,acks=0",
-        "enable.idempotence=false,request.required.acks=0",
+    let acks = "acks must be all or a number above 0";
+    for (properties, told) in [
+        ("enable.idempotence=false,acks=0", acks),
+        ("enable.idempotence=false,acks=0x0", acks),
+        ("enable.idempotence=false,request.required.acks=0", acks),
+        (
+            "delivery.report.only.error=true",
+            "delivery.report.only.error must be false",
+        ),
     ] {
         let settings = KafkaSettings {
             kafka_properties: properties.parse().unwrap(),
             ..KafkaSettings::local("127.0.0.1:1".to_owned())
         };
         let refused = Producer::new(&settings, "test", Patience::Endless);
-        assert!(matches!(refused, Err(ClientError::Acks)), "{properties}");
+        assert_eq!(refused.unwrap_err().to_string(), told, "{properties}");
     }
 }
 

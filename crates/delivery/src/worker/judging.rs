@@ -123,9 +123,12 @@ pub(super) const fn exhausted(row: &Claimed, certainty: Certainty) -> DeadLetter
     }
 }
 
-/// Whether it waits on for what its last status told: hundreds of messages to one number wait for their turns.
+/// A longer wait is told each time: what was told of the last one may be long over.
+const SHORT_WAIT: Duration = Duration::from_mins(1);
+
+/// Whether it waits on, and not for long, for what its last status told: hundreds of messages to one number wait for their turns.
 pub(super) fn still_waits(row: &Claimed, outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Defer { reason, .. } if row.reason.as_ref() == Some(reason))
+    matches!(outcome, Outcome::Defer { after, reason, .. } if *after <= SHORT_WAIT && row.reason.as_ref() == Some(reason))
 }
 
 #[cfg(test)]
@@ -155,15 +158,18 @@ mod tests {
 
     #[test]
     fn a_message_that_still_waits_for_the_same_is_told_of_once() {
-        let waits = |reason: &str| Outcome::Defer {
-            after: Duration::from_secs(6),
+        let waits_for = |after, reason: &str| Outcome::Defer {
+            after,
             certainty: Certainty::Unchanged,
             reason: reason.to_owned(),
         };
+        let waits = |reason| waits_for(Duration::from_secs(6), reason);
         let mut row = row(None);
         assert!(!still_waits(&row, &waits("the limit")));
         row.reason = Some("the limit".to_owned());
         assert!(still_waits(&row, &waits("the limit")));
+        let for_hours = waits_for(Duration::from_hours(2), "the limit");
+        assert!(!still_waits(&row, &for_hours));
         assert!(!still_waits(&row, &waits("the mailbox is full")));
         let failed = Outcome::Retry {
             after: Duration::from_secs(6),

@@ -129,7 +129,7 @@ fn failure(error: PublishError) -> Failure {
     if error.may_be_written() {
         Failure::Unavailable {
             what: "KAFKA_BOOTSTRAP_SERVERS",
-            problem: format!("no acknowledgement within {PATIENCE:?}"),
+            problem: format!("{error} (within {PATIENCE:?})"),
         }
     } else {
         Failure::broken("could not write a record")(error)
@@ -141,7 +141,7 @@ impl fmt::Display for Outcome {
         let verb = self.verb;
         match &self.failed {
             Some((at, error)) if error.may_be_written() => {
-                writeln!(f, "perhaps {verb} {at}: no acknowledgement came")?;
+                writeln!(f, "perhaps {verb} {at}: {error}")?;
             }
             Some((at, error)) => writeln!(f, "not {verb} {at}: {error}")?,
             None => {}
