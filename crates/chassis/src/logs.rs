@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -68,11 +68,17 @@ pub(crate) struct Dial {
 
 /// Starts logging to standard error.
 pub(crate) fn start(set: &str) -> Result<Dial, Failure> {
-    let detail = Detail::AsSet;
-    let filter = detail.filter(set).map_err(|error| Failure::Setting {
+    let unusable = |problem| Failure::Setting {
         variable: "LOG",
-        problem: error.to_string(),
-    })?;
+        problem,
+    };
+    if let Some(word) = unknown_level(set) {
+        let problem = format!("{word:?} is no level; more than one is told like info,sqlx=warn");
+        return Err(unusable(problem));
+    }
+    let detail = Detail::AsSet;
+    let filter = detail.filter(set);
+    let filter = filter.map_err(|error| unusable(error.to_string()))?;
     let (filter, handle) = reload::Layer::new(filter);
     // Whoever read the log may be gone: to say so would be to write there once more, and to panic.
     let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
@@ -93,6 +99,14 @@ pub(crate) fn start(set: &str) -> Result<Dial, Failure> {
         set: set.to_owned(),
         detail,
         filter: handle,
+    })
+}
+
+/// A word alone that is no level: the filter would take it for a crate's name, and log that crate alone.
+fn unknown_level(set: &str) -> Option<&str> {
+    let mut words = set.split(',').map(str::trim);
+    words.find(|word| {
+        !word.is_empty() && !word.contains(['=', '[', ']']) && word.parse::<LevelFilter>().is_err()
     })
 }
 
@@ -181,6 +195,22 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, OURS);
+    }
+
+    #[test]
+    fn a_misspelt_level_is_no_crate() {
+        for known in [
+            "info",
+            "WARN",
+            "off",
+            "info,sqlx=warn",
+            "bus[send]=trace,error",
+        ] {
+            assert_eq!(unknown_level(known), None, "{known}");
+        }
+        for unknown in ["infoo", "verbose", "info,sqlx"] {
+            assert!(unknown_level(unknown).is_some(), "{unknown}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What becomes of a notification, as a record of `notification-status`. It goes through the outbox, in the transaction of the change it tells.
 
 use chassis::SharedClock;
+use chrono::SecondsFormat;
 use database::{Error, micros};
 use events::{BookingEvent, Channel, NOTIFICATION_STATUS, NotificationStatus, Step, header};
 use inbox::{Claimed, Outcome, Place, Stored};
@@ -12,11 +13,19 @@ use crate::verdicts::is_of_a_send;
 pub(crate) fn row(status: &NotificationStatus, step: &str) -> Result<OutboxRow, Error> {
     let payload = serde_json::to_string(status).map_err(|error| Error::Encode(error.into()))?;
     let id = format!("{}:{}:{step}", status.event_id, status.channel);
+    let time = status
+        .occurred_at
+        .to_rfc3339_opts(SecondsFormat::Millis, true);
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Ok(OutboxRow {
         headers: vec![
             header(header::CONTENT_TYPE, "application/json"),
+            header(header::SPEC_VERSION, "1.0"),
             header(header::ID, &id),
+            header(header::TYPE, "notification.status.v1"),
+            header(header::SOURCE, &format!("/{}-notifier", status.channel)),
+            header(header::TIME, &time),
+            header(header::SUBJECT, &status.booking_id.to_string()),
         ],
         event_id: id,
         topic: NOTIFICATION_STATUS.to_owned(),
@@ -167,9 +176,21 @@ mod tests {
         assert_eq!(row.event_id, "uuid-string:sms:7");
         assert_eq!(row.key, "1234567890");
         assert_eq!(row.topic, "notification-status");
-        assert!(
-            row.headers
-                .contains(&("ce_id".to_owned(), "uuid-string:sms:7".to_owned()))
+        let headers = row.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            headers,
+            [
+                ("content-type", "application/json"),
+                ("ce_specversion", "1.0"),
+                ("ce_id", "uuid-string:sms:7"),
+                ("ce_type", "notification.status.v1"),
+                ("ce_source", "/sms-notifier"),
+                ("ce_time", "1970-01-01T00:00:00.000Z"),
+                ("ce_subject", "123"),
+            ]
         );
     }
 

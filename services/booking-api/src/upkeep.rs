@@ -45,7 +45,7 @@ pub(crate) async fn watch_database(
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 warn!(error = %error, "the database does not answer");
-                Err("the database does not answer".to_owned())
+                Err(format!("no answer: {error}"))
             }
             Err(_) => Err(format!("the database did not answer within {PING_LIMIT:?}")),
         };

@@ -23,7 +23,8 @@ const fn refusal(
     }
 }
 
-const REFUSALS: [Refusal; 18] = [
+const REFUSALS: [Refusal; 19] = [
+    refusal("email-notifier", ("LOG", "infoo"), 64, "LOG: "),
     refusal("email-notifier", ("SMTP_URL", "nonsense"), 64, "SMTP_URL: "),
     refusal("email-notifier", ("MAIL_FROM", "nobody"), 64, "MAIL_FROM: "),
     refusal("email-notifier", ("TOPICS", "booking-lost"), 64, "TOPICS: "),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::answer::Problem;
 use crate::details::Details;
 use crate::fare::{Fare, GivenFare, MAX_RUPEES};
-use crate::http::fields::{Fields, Rule, boolean, integer, mark, parsed, string, text};
+use crate::http::fields::{Fields, Rule, boolean, integer, mark, parsed, reason, string, text};
 
 /// The oldest passenger, in years (contract, "Values").
 const MAX_AGE: i64 = 125;
@@ -48,7 +48,7 @@ impl CancellationIn {
             return Ok(Self { reason: None });
         }
         let mut fields = Fields::read(body)?;
-        let reason = fields.optional("reason", text);
+        let reason = fields.optional("reason", reason);
         fields.finish(Some(Self { reason }))
     }
 }

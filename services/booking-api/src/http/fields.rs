@@ -16,6 +16,9 @@ pub(super) const MAX_CHARACTERS: usize = 100;
 /// The longest coach or seat: with it every SMS still fits its template. A real coach has up to 4 characters (`SLR2`), a seat up to 3.
 pub(super) const MAX_MARK: usize = 8;
 
+/// The longest reason for a cancellation: a passenger who explains is not refused.
+pub(super) const MAX_REASON: usize = 1000;
+
 /// Faults told at most; more help nobody.
 const MAX_ERRORS: usize = 100;
 
@@ -158,6 +161,11 @@ pub(super) fn string(value: &RawValue) -> Result<String, Rule> {
 /// A text to be read by people: 1 to 100 characters, one of them visible, none that hides or turns others; spaces around it are dropped.
 pub(super) fn text(value: &RawValue) -> Result<String, Rule> {
     readable(value, MAX_CHARACTERS)
+}
+
+/// Why somebody cancels.
+pub(super) fn reason(value: &RawValue) -> Result<String, Rule> {
+    readable(value, MAX_REASON)
 }
 
 /// A coach or a seat.

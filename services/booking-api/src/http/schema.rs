@@ -13,7 +13,7 @@ use utoipa::openapi::{KnownFormat, Ref, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::booking_in::{BookingIn, CancellationIn, PaymentIn};
-use crate::http::fields::{MAX_CHARACTERS, MAX_MARK};
+use crate::http::fields::{MAX_CHARACTERS, MAX_MARK, MAX_REASON};
 pub(super) use story::{
     NotificationListSchema, NotificationSchema, TimelineItemSchema, TimelineSchema,
 };
@@ -237,7 +237,7 @@ impl PartialSchema for BookingIn {
 
 impl PartialSchema for CancellationIn {
     fn schema() -> RefOr<Schema> {
-        let reason = text("Why, in the passenger's words");
+        let reason = text("Why, in the passenger's words").max_length(Some(MAX_REASON));
         let body = ObjectBuilder::new().schema_type(Type::Object);
         let body = body.property("reason", or_null(reason));
         closed(body.examples(Some(json!({"reason": "change of plans"}))))
@@ -257,6 +257,7 @@ impl PartialSchema for BookingSchema {
         let fields: Vec<_> = added().into_iter().chain(given()).collect();
         let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
         let reason = text("Why it was cancelled, where a reason was given");
+        let reason = reason.max_length(Some(MAX_REASON));
         requiring(object(fields), names)
             .property("cancelReason", reason)
             .into()

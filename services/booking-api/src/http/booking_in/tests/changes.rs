@@ -7,6 +7,9 @@ fn a_cancellation_needs_no_body_and_takes_a_reason() {
     }
     let read = CancellationIn::read(b"{\"reason\":\" ill \"}").unwrap();
     assert_eq!(read.reason.as_deref(), Some("ill"));
+    let long = |length| format!("{{\"reason\":\"{}\"}}", "é".repeat(length));
+    assert!(CancellationIn::read(long(1000).as_bytes()).is_ok());
+    assert!(CancellationIn::read(long(1001).as_bytes()).is_err());
     for body in ["{\"reason\":\"\"}", "{\"why\":\"x\"}", "[]"] {
         let problem = CancellationIn::read(body.as_bytes()).unwrap_err();
         assert_eq!(problem.status(), 422, "{body}");
