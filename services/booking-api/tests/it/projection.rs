@@ -25,12 +25,15 @@ impl Fixture {
         let api = TestApi::start_at(&broker).await;
         let pnr = api.create().await.pnr();
         let event_id = api.outbox().await[0].header("ce_id").to_owned();
-        Self {
+        let fixture = Self {
             broker,
             api,
             pnr,
             event_id,
-        }
+        };
+        // On new brokers the topic is there only once the API made it.
+        fixture.readiness_says("ok").await;
+        fixture
     }
 
     /// A step of the SMS of the confirmation, so many seconds after 10:00.
