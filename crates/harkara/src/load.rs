@@ -17,6 +17,7 @@ use chassis::{Failure, ProcessSettings, Shutdown};
 use clap::Args;
 use url::Url;
 
+use crate::dlq::say;
 use crate::load::driver::Pace;
 use crate::load::passenger::Habits;
 use crate::load::report::Report;
@@ -30,7 +31,7 @@ Examples:
   harkara load --clients 64 --duration 30s
 
 The loop is open unless --clients is given: passengers arrive whether or not earlier ones were answered, and each answer is timed from when its request was due, so a slow server is not spared the queue it makes.
-Exit status: 0 also after Ctrl-C, 64 for a bad setting, 69 if the API does not answer, 1 for any other failure.";
+Exit status: 0 also after Ctrl-C and whatever was refused or missing, 64 for a bad setting, 69 if the API does not answer, 1 for any other failure.";
 
 /// Settings of `harkara load`.
 #[derive(Args, Debug)]
@@ -80,7 +81,7 @@ pub(crate) struct Load {
     /// How long a passenger thinks before paying or cancelling.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     think: Duration,
-    /// How long messages may arrive after the last booking.
+    /// How long messages may arrive after the last booking; what did not come by then is missing. A load that is interrupted waits for none.
     #[arg(long, value_name = "DURATION", default_value = "1min", value_parser = humantime::parse_duration)]
     settle: Duration,
     /// Writes everything that was measured.
@@ -116,13 +117,14 @@ impl Load {
         };
         let after = stages::Readings::take(&self.url, &self.notifiers).await;
         let report = Report::new(&self, &run, messages, stages::between(&before, &after));
-        println!("{report}");
+        // Files first: whoever reads the table may end the pipe.
         if let Some(file) = &self.json {
             write(file, &report.json()?)?;
         }
         if let Some(file) = &self.html {
             write(file, &report.html()?)?;
         }
+        say(&format!("{report}\n"))?;
         unread.map_or(Ok(()), Err)
     }
 
@@ -170,6 +172,5 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(file, text).map_err(Failure::broken("could not write the report"))?;
-    println!("written: {}", file.display());
-    Ok(())
+    say(&format!("written: {}\n", file.display()))
 }

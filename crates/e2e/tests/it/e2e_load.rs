@@ -3,9 +3,9 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use testkit::{System, program_path};
+use testkit::{System, booking_request, program_path};
 
-use crate::client::warm_up;
+use crate::client::{book, warm_up};
 
 fn harkara_load(arguments: &[&str]) -> Output {
     let mut command = Command::new(program_path("harkara").unwrap());
@@ -23,43 +23,57 @@ fn count(object: &Value, field: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {field} in {object}"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_load_says_how_long_every_request_and_every_message_took() {
-    let system = System::builder().start().await.unwrap();
-    warm_up(&system).await;
-    let api = address(&system, "booking-api").await;
+/// Runs a load on the system and gives its report and the page that it wrote.
+async fn load_on(system: &System, plan: &str) -> (Value, String) {
+    let api = address(system, "booking-api").await;
     let mut notifiers = Vec::new();
     for name in ["email-notifier", "sms-notifier", "whatsapp-notifier"] {
-        notifiers.push(address(&system, name).await);
+        notifiers.push(address(system, name).await);
     }
     let (notifiers, sandbox) = (notifiers.join(","), system.sandbox_url());
     let file = |name| system.folder().join(name).display().to_string();
     let (json, html) = (file("load.json"), file("load.html"));
-    let arguments: Vec<_> =
-        "--rate 20 --warm-up 1s --duration 3s --pay 40 --cancel 20 --think 100ms"
-            .split(' ')
-            .chain([
-                "--url",
-                &api,
-                "--sandbox",
-                &sandbox,
-                "--notifiers",
-                &notifiers,
-            ])
-            .chain(["--json", &json, "--html", &html])
-            .map(str::to_owned)
-            .collect();
+    let arguments: Vec<_> = plan
+        .split(' ')
+        .chain(["--url", &api, "--sandbox", &sandbox])
+        .chain(["--notifiers", &notifiers])
+        .chain(["--json", &json, "--html", &html])
+        .map(str::to_owned)
+        .collect();
     let load = move || harkara_load(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let output = tokio::task::spawn_blocking(load).await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
+    let report = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    (report, std::fs::read_to_string(html).unwrap())
+}
 
-    let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_says_how_long_every_request_and_every_message_took() {
+    let system = System::builder().start().await.unwrap();
+    warm_up(&system).await;
+    let plan = "--rate 20 --warm-up 1s --duration 3s --pay 40 --cancel 20 --think 100ms";
+    let (report, page) = load_on(&system, plan).await;
     assert_requests(&report);
     assert_messages(&report);
-    let page = std::fs::read_to_string(html).unwrap();
     assert!(page.contains(report["plan"].as_str().unwrap()));
     assert!(!page.contains("\"REPORT\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_behind_a_backlog_misses_nothing_of_its_own() {
+    let slow = System::builder().with("RATE_LIMIT", "4");
+    let system = slow.start().await.unwrap();
+    for n in 0..30 {
+        book(&system, &booking_request(n)).await;
+    }
+    let (report, _) = load_on(&system, "--rate 5 --warm-up 0s --duration 2s").await;
+    let messages = report["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 3);
+    for message in messages {
+        assert_eq!(count(message, "accepted"), 10, "{message}");
+        assert_eq!(count(message, "missing"), 0, "{message}");
+    }
 }
 
 fn assert_requests(report: &Value) {

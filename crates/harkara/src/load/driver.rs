@@ -105,19 +105,15 @@ pub(crate) async fn drive(load: &Load, shutdown: &Shutdown) -> Result<Run, Failu
         notes: Arc::default(),
     };
     let progress = tokio::spawn(show(line.clone(), load.warm_up + load.duration));
-    let knee = match load.pace() {
+    let (knee, last) = match load.pace() {
         Pace::Open(schedule) => line.open(schedule, load.duration, shutdown).await,
         Pace::Closed { clients } => {
             line.closed(clients, load.duration, shutdown).await;
-            None
+            (None, line.start.elapsed())
         }
     };
     progress.abort();
-    let measured = line
-        .start
-        .elapsed()
-        .saturating_sub(load.warm_up)
-        .min(load.duration);
+    let measured = last.saturating_sub(load.warm_up).min(load.duration);
     let notes = std::mem::take(&mut *line.lock());
     Ok(Run {
         began: line.began,
@@ -154,13 +150,13 @@ impl Line {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each when it is due, whatever became of those before. Says which rate was the last that was answered in its time.
+    /// Each when it is due, whatever became of those before. Says which rate was the last that was answered in its time, and when arrivals ended.
     async fn open(
         &self,
         schedule: Schedule,
         duration: Duration,
         shutdown: &Shutdown,
-    ) -> Option<u32> {
+    ) -> (Option<u32>, Duration) {
         let mut passengers = JoinSet::new();
         let (mut at, mut number) = (Duration::ZERO, 0);
         let mut knee = None;
@@ -178,7 +174,7 @@ impl Line {
             while passengers.try_join_next().is_some() {}
         }
         passengers.join_all().await;
-        knee
+        (knee, at)
     }
 
     /// At the end of each step: its rate, or 0 of the first, if the next was too much.

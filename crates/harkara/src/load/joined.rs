@@ -17,7 +17,7 @@ use crate::load::tally::{Summary, Times};
 /// How often the sandbox is asked how much has arrived.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// When nothing arrives for so long, nothing more is waited for.
+/// When nothing arrives for so long, it is looked at what is missing.
 const STILL: Duration = Duration::from_secs(15);
 
 /// How long the sandbox may take to list everything.
@@ -36,7 +36,7 @@ pub(crate) struct Messages {
     pub(crate) again: u64,
     /// Never accepted although nothing made them untrue.
     pub(crate) missing: u64,
-    /// Never accepted, of bookings that were cancelled.
+    /// Confirmations never accepted, of bookings whose cancellation is told instead.
     pub(crate) superseded: u64,
     /// From when the request was due to the provider's acceptance, in milliseconds.
     pub(crate) millis: Summary,
@@ -84,32 +84,68 @@ pub(crate) async fn join(
     let Some(before) = before else {
         return Ok(Vec::new());
     };
-    let accepted = wait(sandbox, run, &before, settle, shutdown).await;
+    let deadline = Instant::now() + settle;
+    let mut fresh = due(run);
+    loop {
+        let expected = above(&before, &fresh);
+        let accepted = wait(sandbox, &expected, deadline, shutdown).await;
+        fresh = Channel::ALL
+            .into_iter()
+            .map(|channel| (channel, beyond(&before, &accepted, channel)))
+            .collect();
+        let messages = read(sandbox, run, &fresh).await?;
+        let all = messages.iter().all(|messages| messages.missing == 0);
+        if all || Instant::now() > deadline || shutdown.is_cancelled() {
+            return Ok(messages);
+        }
+        // What came instead was of bookings before this run.
+        for messages in messages {
+            *fresh.entry(messages.channel).or_default() += messages.missing;
+        }
+    }
+}
+
+fn of(counts: &Counts, channel: Channel) -> u64 {
+    counts.get(&channel).copied().unwrap_or_default()
+}
+
+fn beyond(before: &Counts, accepted: &Counts, channel: Channel) -> u64 {
+    of(accepted, channel).saturating_sub(of(before, channel))
+}
+
+fn above(before: &Counts, fresh: &Counts) -> Counts {
+    let channels = Channel::ALL.into_iter();
+    channels
+        .map(|channel| (channel, of(before, channel) + of(fresh, channel)))
+        .collect()
+}
+
+/// How many messages the run's events are, if none becomes untrue.
+fn due(run: &Run) -> Counts {
+    let of_channel = |channel: Channel| {
+        let told = channel.events().iter();
+        told.filter_map(|event| run.told.get(event)).sum()
+    };
+    let channels = Channel::ALL.into_iter();
+    channels
+        .map(|channel| (channel, of_channel(channel)))
+        .collect()
+}
+
+/// What became of the run's messages, by the newest so many of each channel.
+async fn read(sandbox: &Url, run: &Run, fresh: &Counts) -> Result<Vec<Messages>, Failure> {
     let mut messages = Vec::new();
     for channel in Channel::ALL {
-        let of = |counts: &Counts| counts.get(&channel).copied().unwrap_or_default();
-        let fresh = of(&accepted).saturating_sub(of(&before));
-        let items = list(sandbox, channel, fresh).await?;
+        let items = list(sandbox, channel, of(fresh, channel)).await?;
         let events = channel.events().iter();
         messages.extend(events.filter_map(|event| one_kind(run, (channel, *event), &items)));
     }
     Ok(messages)
 }
 
-/// Until as many are there as are due, or nothing more comes.
-async fn wait(
-    sandbox: &Url,
-    run: &Run,
-    before: &Counts,
-    settle: Duration,
-    shutdown: &Shutdown,
-) -> Counts {
-    let due = |channel: Channel| -> u64 {
-        let told = channel.events().iter();
-        told.filter_map(|event| run.told.get(event)).sum()
-    };
-    let (deadline, mut changed) = (Instant::now() + settle, Instant::now());
-    let mut last = before.clone();
+/// Until as many are accepted as expected, or nothing comes for a while: what was cancelled is perhaps not told.
+async fn wait(sandbox: &Url, expected: &Counts, deadline: Instant, shutdown: &Shutdown) -> Counts {
+    let (mut last, mut changed) = (Counts::new(), Instant::now());
     loop {
         let counts = accepted_so_far(sandbox)
             .await
@@ -118,10 +154,7 @@ async fn wait(
             changed = Instant::now();
         }
         last = counts;
-        let arrived = |channel: Channel| {
-            let of = |counts: &Counts| counts.get(&channel).copied().unwrap_or_default();
-            of(&last).saturating_sub(of(before)) >= due(channel)
-        };
+        let arrived = |channel| of(&last, channel) >= of(expected, channel);
         let all = Channel::ALL.into_iter().all(arrived);
         let over = Instant::now() > deadline || changed.elapsed() > STILL;
         if all || over || shutdown.is_cancelled() {
@@ -176,7 +209,9 @@ fn one_kind(run: &Run, (channel, event): (Channel, EventType), items: &[Item]) -
         let found = accepted.get(trip.pnr.as_str());
         let Some(first) = found.and_then(|times| times.iter().min()) else {
             let cancelled = EventType::BookingCancelled;
-            let untrue = event != cancelled && trip.due.iter().any(|(told, _)| *told == cancelled);
+            let untrue = event == EventType::BookingConfirmed
+                && channel.events().contains(&cancelled)
+                && trip.due.iter().any(|(told, _)| *told == cancelled);
             messages.superseded += u64::from(untrue);
             messages.missing += u64::from(!untrue);
             continue;
