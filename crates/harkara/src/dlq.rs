@@ -138,6 +138,11 @@ fn count(letters: usize) -> String {
     format!("{letters} dead letter{plural}")
 }
 
+/// What `--limit` left.
+pub(crate) fn limited(these: usize, total: usize) -> String {
+    format!("{these} of {total} dead letters, by --limit.\n")
+}
+
 /// Writes to standard output. That nobody reads on is no failure: a replay goes on.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
     let mut out = stdout();

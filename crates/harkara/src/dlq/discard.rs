@@ -11,7 +11,7 @@ use crate::dlq::letter::Letter;
 use crate::dlq::selection::Selection;
 use crate::dlq::shelf::{Entry, Shelf, State};
 use crate::dlq::writer::{Job, Writer};
-use crate::dlq::{Common, count, now, say, unless_stopped};
+use crate::dlq::{Common, count, limited, now, say, unless_stopped};
 
 /// Marks a second: nobody but this command reads them.
 const PER_SECOND: u32 = 1000;
@@ -35,9 +35,14 @@ impl Discard {
             return Ok(());
         };
         let open = |entry: &Entry| entry.state == State::Open;
-        let (entries, _) = self.selection.of(held.entries, now(), open);
+        let mut entries = self.selection.of(held.entries, now(), open);
+        let total = entries.len();
+        entries.truncate(self.selection.limit());
         if entries.is_empty() {
             return say("No open dead letter fits.\n");
+        }
+        if entries.len() < total {
+            say(&limited(entries.len(), total))?;
         }
         let confirmed = unless_stopped(shutdown, self.confirm(entries.len())).await?;
         if confirmed != Some(true) {

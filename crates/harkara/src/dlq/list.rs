@@ -13,7 +13,7 @@ use crate::dlq::letter::{Coordinates, Letter};
 use crate::dlq::selection::Selection;
 use crate::dlq::shelf::{Entry, Shelf, State};
 use crate::dlq::table::table;
-use crate::dlq::{Common, now, say};
+use crate::dlq::{Common, limited, now, say};
 use crate::privacy::Privacy;
 
 /// Settings of `harkara dlq list`.
@@ -75,7 +75,9 @@ impl List {
         let wanted = |channel, source: &str| selection.covers(channel, source);
         let Shelf { entries, strangers } = Shelf::read(topics, wanted).await?;
         let shown = |entry: &Entry| self.shown.all || entry.state == State::Open;
-        let (entries, total) = selection.of(entries, now(), shown);
+        let mut entries = selection.of(entries, now(), shown);
+        let (total, summary) = (entries.len(), summary(&entries));
+        entries.truncate(selection.limit());
         let privacy = if self.shown.pnrs.show_pnr {
             Privacy::Revealed
         } else {
@@ -88,7 +90,7 @@ impl List {
         if !rows.is_empty() {
             say(&table(HEAD, &rows))?;
             say("\n")?;
-            say(&summary(&entries))?;
+            say(&summary)?;
         }
         say(&closing(entries.len(), total, &strangers))
     }
@@ -170,7 +172,7 @@ fn summary(entries: &[Entry]) -> String {
 fn closing(shown: usize, total: usize, strangers: &[(Record, NoDeadLetter)]) -> String {
     let said = match shown {
         0 => "No dead letter fits.\n".to_owned(),
-        _ if shown < total => format!("\n{shown} of {total} dead letters, by --limit.\n"),
+        _ if shown < total => format!("\n{}", limited(shown, total)),
         _ => format!("\n{}.\n", crate::dlq::count(total)),
     };
     let stranger = |text: String, (record, error): &(Record, NoDeadLetter)| {

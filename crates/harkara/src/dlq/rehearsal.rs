@@ -20,12 +20,14 @@ pub(crate) fn verdicts(judged: &[Judged], privacy: Privacy) -> String {
             letter.coordinates().to_string(),
             privacy.pnr(letter.pnr().as_ref()),
             event.to_owned(),
+            letter.story.class.to_string(),
             one.verdict.as_str().to_owned(),
             one.verdict.to_string(),
         ]
     };
     let rows: Vec<_> = judged.iter().map(row).collect();
-    table(["DEAD LETTER", "PNR", "EVENT", "VERDICT", "WHY"], &rows)
+    let head = ["DEAD LETTER", "PNR", "EVENT", "CLASS", "VERDICT", "WHY"];
+    table(head, &rows)
 }
 
 /// How many of each verdict.

@@ -14,7 +14,7 @@ use crate::dlq::selection::Selection;
 use crate::dlq::shelf::{Entry, Shelf, State};
 use crate::dlq::verdict::{Insistence, Terms, Verdict, judge};
 use crate::dlq::writer::{Job, Writer};
-use crate::dlq::{Common, now, say, unless_stopped, unreachable};
+use crate::dlq::{Common, limited, now, say, unless_stopped, unreachable};
 use crate::privacy::Reveal;
 
 /// Settings of `harkara dlq replay`.
@@ -25,7 +25,7 @@ pub(crate) struct Replay {
     /// Sends nothing: a verdict for each dead letter, and what would differ from what was sent before.
     #[arg(long)]
     dry_run: bool,
-    /// Also what is a duplicate, stale or expired; the notifier judges once more.
+    /// Also what is a duplicate or stale; the notifier judges once more, and suppresses what is no longer true.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(crate) struct Replay {
     /// Dead letters replayed a second at most.
     #[arg(long, value_name = "PER_SECOND", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// A record whose source is older is expired.
+    /// A record whose source is older is expired. The notifier has a `MAX_AGE` of its own: no longer than that.
     #[arg(long, env = "MAX_AGE", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     max_age: Duration,
     #[command(flatten)]
@@ -49,9 +49,14 @@ pub(crate) struct Judged {
 impl Replay {
     pub(crate) async fn act(&self, topics: &Topics, shutdown: &Shutdown) -> Result<(), Failure> {
         let gathered = unless_stopped(shutdown, self.gather(topics)).await?;
-        let Some((facts, judged)) = gathered else {
+        let Some((facts, mut judged)) = gathered else {
             return Ok(());
         };
+        let total = judged.len();
+        judged.truncate(self.reach(&judged));
+        if judged.len() < total {
+            say(&limited(judged.len(), total))?;
+        }
         if judged.is_empty() {
             return say("No open dead letter fits.\n");
         }
@@ -79,10 +84,10 @@ impl Replay {
             .entries
             .into_iter()
             .partition(|entry| entry.state == State::Open);
-        let (mut entries, _) = self.selection.of(open, now, |_| true);
+        let mut entries = self.selection.of(open, now, |_| true);
         if self.dry_run {
             let replayed = |entry: &Entry| entry.state == State::Replayed;
-            entries.extend(self.selection.of(other, now, replayed).0);
+            entries.extend(self.selection.of(other, now, replayed));
         }
         entries.sort_by_cached_key(|entry| order(&entry.letter));
         let pnrs = entries.iter().filter_map(|entry| entry.letter.pnr());
@@ -97,6 +102,16 @@ impl Replay {
         });
         let judged = judged.collect();
         Ok((facts, judged))
+    }
+
+    /// How many of these are gone through until as many as `--limit` says are replayed. What is left out counts for nothing: it would stand in the way for ever.
+    fn reach(&self, judged: &[Judged]) -> usize {
+        let sent = judged
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| one.verdict.allows(self.insistence()));
+        let beyond = sent.map(|(at, _)| at).nth(self.selection.limit());
+        beyond.unwrap_or(judged.len())
     }
 
     fn insistence(&self) -> Insistence {

@@ -34,7 +34,7 @@ pub(crate) struct Selection {
     /// Given up before this time: RFC 3339, or how long ago (30min).
     #[arg(long, value_name = "WHEN", value_parser = when)]
     until: Option<When>,
-    /// At most this many, in the order of topic, partition and offset.
+    /// At most this many; of `replay`, so many replayed.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
@@ -53,21 +53,20 @@ impl Selection {
             && self.topic.is_none_or(|wanted| wanted.topic() == source)
     }
 
-    /// Those meant, of those that `also` takes, and how many there would be without the limit.
+    /// Those that fit every filter but the limit, of those that `also` takes.
     pub(crate) fn of(
         &self,
         entries: Vec<Entry>,
         now: DateTime<Utc>,
         also: impl Fn(&Entry) -> bool,
-    ) -> (Vec<Entry>, usize) {
-        let mut meant: Vec<_> = entries
-            .into_iter()
-            .filter(|entry| self.takes(&entry.letter, now) && also(entry))
-            .collect();
-        let total = meant.len();
+    ) -> Vec<Entry> {
+        let meant = |entry: &Entry| self.takes(&entry.letter, now) && also(entry);
+        entries.into_iter().filter(meant).collect()
+    }
+
+    pub(crate) fn limit(&self) -> usize {
         let limit = self.limit.map(usize::try_from);
-        meant.truncate(limit.and_then(Result::ok).unwrap_or(usize::MAX));
-        (meant, total)
+        limit.and_then(Result::ok).unwrap_or(usize::MAX)
     }
 
     fn takes(&self, letter: &Letter, now: DateTime<Utc>) -> bool {

@@ -51,7 +51,7 @@ pub(crate) enum Stale {
 pub(crate) enum Insistence {
     /// Only what would be sent.
     Judged,
-    /// Also what is a duplicate, stale or expired.
+    /// Also what is a duplicate or stale.
     Forced,
 }
 
@@ -141,16 +141,16 @@ impl Verdict {
         }
     }
 
-    /// Whether a dead letter is replayed. One that another stands for, or that cannot be told, never is.
+    /// Whether a dead letter is replayed. One that another stands for, or that cannot be told, never is; nor is an old one: the notifier would end it for good, and no later replay could tell it.
     pub(crate) const fn allows(&self, insistence: Insistence) -> bool {
         match self {
             Self::WouldSend => true,
-            Self::Duplicate(Duplicate::Told(_)) | Self::Stale(_) | Self::Expired(_) => {
+            Self::Duplicate(Duplicate::Told(_)) | Self::Stale(_) => {
                 matches!(insistence, Insistence::Forced)
             }
-            Self::Duplicate(Duplicate::Replayed | Duplicate::Older(_)) | Self::StillInvalid(_) => {
-                false
-            }
+            Self::Duplicate(Duplicate::Replayed | Duplicate::Older(_))
+            | Self::Expired(_)
+            | Self::StillInvalid(_) => false,
         }
     }
 }
@@ -166,7 +166,11 @@ impl fmt::Display for Verdict {
             Self::Stale(Stale::Cancelled) => f.write_str("the booking is cancelled"),
             Self::Stale(Stale::Overtaken(event)) => write!(f, "a later {event} is SENT"),
             Self::Expired(age) => {
-                write!(f, "older than {}", humantime::format_duration(*age))
+                write!(
+                    f,
+                    "older than {}, see --max-age",
+                    humantime::format_duration(*age)
+                )
             }
             Self::StillInvalid(problem) => f.write_str(problem),
         }

@@ -149,7 +149,8 @@ async fn a_replay_goes_by_the_verdicts_and_force_overrules_all_but_what_cannot_b
         (&judged.told, &[][..], 0),
         (&judged.told, &["--force"][..], 1),
         (&judged.broken, &["--force"][..], 1),
-        (&judged.old, &["--force"][..], 2),
+        (&judged.old, &["--force"][..], 1),
+        (&judged.old, &["--max-age", "26h"][..], 2),
         (&judged.stale, &["--force"][..], 3),
         (&judged.fresh, &[][..], 4),
     ] {
@@ -158,6 +159,33 @@ async fn a_replay_goes_by_the_verdicts_and_force_overrules_all_but_what_cannot_b
         desk.dlq(&arguments).await.well();
         assert_eq!(desk.records(REPLAY).await.len(), sent, "{arguments:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_does_not_use_up_the_limit() {
+    let desk = Desk::open().await;
+    let pnr = some_pnr();
+    let confirmed = desk.event(EventType::BookingConfirmed, &pnr, "confirmed");
+    let mut aged = LetterBuilder::new(Channel::Email, &confirmed).version(1);
+    let written = now() - TimeDelta::hours(25);
+    aged.story.source_timestamp = Some(written.timestamp_millis());
+    desk.bury(&aged).await;
+    for (name, version) in [("paid", 2), ("again", 3)] {
+        let paid = desk.event(EventType::PaymentCompleted, &pnr, name);
+        desk.bury(&LetterBuilder::new(Channel::Email, &paid).version(version))
+            .await;
+    }
+    let arguments = ["replay", "--pnr", pnr.as_str(), "--limit", "1"];
+    let said = desk.dlq(&arguments).await.well();
+    assert!(
+        said.starts_with("2 of 3 dead letters, by --limit."),
+        "{said}"
+    );
+    assert!(said.contains("older than 1day, see --max-age"), "{said}");
+    assert_eq!(
+        desk.records("payment-completed.email.replay").await.len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
