@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::error;
 
 use crate::topics::blocking;
 use crate::{Record, TopicError, TopicLayout, Topics, watermarks};
@@ -76,7 +76,7 @@ fn pass_on(consumer: &BaseConsumer, followers: &mpsc::Sender<Record>) {
         match consumer.poll(POLL) {
             // It fails when whoever followed has gone, and so does the next look.
             Some(Ok(message)) => drop(followers.blocking_send(Record::detach(&message))),
-            Some(Err(error)) => warn!(error = %error, "could not read, will be tried again"),
+            Some(Err(error)) => error!(error = %error, "could not read, will be tried again"),
             None => {}
         }
     }

@@ -57,8 +57,8 @@ impl TopicLayout {
 /// Topics could not be read or made.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    /// No broker answered.
-    #[error("no broker answered as it should within {TIMEOUT:?}")]
+    /// No broker answered, or not as it should.
+    #[error("no broker answered as it should within {TIMEOUT:?}: {0}")]
     Unreachable(#[from] KafkaError),
     /// No broker answered, and the client said why.
     #[error("no broker answered as it should within {TIMEOUT:?}: {reason}")]

@@ -260,7 +260,7 @@ async fn is_usable(
     patience.in_time(takes_writes(connection, dialect)).await
 }
 
-async fn takes_writes<'c>(
+pub(crate) async fn takes_writes<'c>(
     executor: impl Executor<'c, Database = Any>,
     dialect: Dialect,
 ) -> Result<bool, Error> {
@@ -269,7 +269,7 @@ async fn takes_writes<'c>(
     Ok(takes_writes == 1)
 }
 
-fn read_only() -> Error {
+pub(crate) fn read_only() -> Error {
     Error::Io(std::io::Error::new(
         ErrorKind::ReadOnlyFilesystem,
         "the server takes no writes",

@@ -10,7 +10,7 @@ use sqlx::migrate::Migrate as _;
 use sqlx::{AnyConnection, Connection as _, Error};
 use tokio::time::timeout;
 
-use crate::connection::{sqlite_path, unavailable, unusable};
+use crate::connection::{read_only, sqlite_path, takes_writes, unavailable, unusable};
 use crate::{DatabaseSettings, Dialect, Schema, from_micros};
 
 /// How long the database may take to answer.
@@ -32,7 +32,7 @@ pub struct Inspection {
 /// Looks at the database without making, migrating or locking anything.
 ///
 /// # Errors
-/// [`Failure::Setting`] for a URL that cannot be used, [`Failure::Unavailable`] if the database is not there or does not answer within 5 s.
+/// [`Failure::Setting`] for a URL that cannot be used, [`Failure::Unavailable`] if the database is not there, does not answer within 5 s, or takes no writes.
 pub async fn inspect(
     settings: &DatabaseSettings,
     schemas: &[Schema],
@@ -61,6 +61,9 @@ async fn look(
     schemas: &[Schema],
 ) -> Result<Inspection, Error> {
     let mut connection = AnyConnection::connect_with(options).await?;
+    if !takes_writes(&mut connection, dialect).await? {
+        return Err(read_only());
+    }
     let mut inspection = Inspection {
         applied: 0,
         pending: 0,

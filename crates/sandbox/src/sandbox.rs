@@ -35,7 +35,7 @@ impl Sandbox {
     /// Takes both ports (port 0: any free one) and reads the ledger back. From now on clients may connect; they are answered once it runs.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`] if a port is taken, [`Failure::Setting`] if another sandbox uses the folder, [`Failure::Broken`] if the ledger cannot be read.
+    /// [`Failure::Unavailable`] if a port is taken or another sandbox uses the folder, [`Failure::Broken`] if the ledger cannot be read.
     pub async fn start(settings: SandboxSettings, clock: SharedClock) -> Result<Self, Failure> {
         let ledger = Ledger::open(settings.data_dir.as_deref(), clock)?;
         let (smtp, smtp_address) = bind("SANDBOX_SMTP_ADDR", settings.smtp_addr).await?;

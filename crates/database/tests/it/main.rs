@@ -1,6 +1,6 @@
 //! Opening databases.
 
-use database::{Database, DatabaseSettings, Dialect, Schema};
+use database::{Database, DatabaseSettings, Dialect, Schema, inspect};
 use sqlx::migrate::Migrator;
 use tempfile::TempDir;
 use testkit::TestDatabase;
@@ -109,6 +109,13 @@ async fn a_server_that_takes_no_writes_is_no_answer_and_its_connections_go() {
         println!("not run: SQLite has no standby; give TEST_DATABASE_URL");
         return;
     }
+    let url = database.settings().database_url;
+    let standby = DatabaseSettings {
+        database_url: format!("{url}&options[default_transaction_read_only]=on"),
+    };
+    let seen = inspect(&standby, &[]).await.unwrap_err();
+    assert!(seen.to_string().contains("takes no writes"), "{seen}");
+
     let database = Database::open(&database.settings(), 1, &[]).await.unwrap();
     database.ping().await.unwrap();
     // As on a server that became a standby.

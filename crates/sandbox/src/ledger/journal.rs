@@ -1,6 +1,6 @@
 //! The ledger's file: one JSON object a line, only ever appended to.
 
-use std::fs::{File, OpenOptions, create_dir_all};
+use std::fs::{File, OpenOptions, TryLockError, create_dir_all};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -56,9 +56,15 @@ impl Journal {
         let file = options
             .open(folder.join("ledger.jsonl"))
             .map_err(could_not_open())?;
-        file.try_lock().map_err(|error| Failure::Setting {
-            variable: "SANDBOX_DATA_DIR",
-            problem: format!("another sandbox uses this folder: {error}"),
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Failure::Unavailable {
+                what: "SANDBOX_DATA_DIR",
+                problem: format!(
+                    "another sandbox, or `harkara up`, uses {}",
+                    folder.display()
+                ),
+            },
+            TryLockError::Error(error) => could_not_open()(error),
         })?;
         let mut journal = Self { file, length: 0 };
         journal
