@@ -69,6 +69,13 @@ impl Enhanced {
     }
 }
 
+impl Reply {
+    /// 4yz: the same may be asked again (RFC 5321 §4.2.1).
+    pub(crate) const fn is_transient(self) -> bool {
+        self.code / 100 == 4
+    }
+}
+
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.enhanced {

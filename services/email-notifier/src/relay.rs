@@ -23,7 +23,7 @@ use self::line::{Line, interrupted, is_over, unanswered, was_closed};
 use crate::classify::Step;
 use crate::smtp_url::{Security, SmtpUrl};
 
-/// A connection unused for longer is closed: relays close theirs after minutes (RFC 5321 §4.5.3.2.7 asks for five).
+/// A connection unused for longer is closed: relays close theirs after minutes (RFC 5321 §4.5.3.2.7 asks for five), and one that did so sooner tells it at the next MAIL.
 const IDLE: Duration = Duration::from_mins(1);
 
 /// Who writes to whom.

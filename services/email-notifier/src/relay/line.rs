@@ -6,6 +6,7 @@ use std::io;
 use std::mem::replace;
 use std::time::Duration;
 
+use delivery::FailureClass;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::client::AsyncSmtpConnection as Connection;
@@ -15,7 +16,7 @@ use lettre::transport::smtp::response::{Response, Severity};
 use tokio::time::timeout;
 
 use super::Route;
-use crate::classify::{Enhanced, Fault, Reply, Step};
+use crate::classify::{Enhanced, Fault, Reply, Step, classify};
 
 /// How long the rest of its replies is waited for once a relay said no: they come together or not at all, and the verdict is not to be lost with them.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -236,14 +237,22 @@ pub(super) const fn unanswered(step: Step) -> Interrupted {
     }
 }
 
-/// A kept connection that the relay closed meanwhile: it says 421, or nothing.
-pub(super) fn was_closed(interrupted: Interrupted) -> bool {
-    interrupted.step == Step::Sender
-        && match interrupted.fault {
-            Fault::Refused(reply) => reply.code == 421,
+/// A kept connection that the relay closed meanwhile: it says nothing, 421, or that it had waited for too long (451 4.4.2, Amazon SES after 10 s).
+///
+/// That word was written before MAIL was, so another connection may be told otherwise. A limit holds on each.
+pub(super) fn was_closed(Interrupted { step, fault }: Interrupted) -> bool {
+    step == Step::Sender
+        && match fault {
+            Fault::Refused(reply) => {
+                reply.code == 421 || (reply.is_transient() && !is_limit(classify(step, fault)))
+            }
             Fault::Unanswered => true,
             Fault::Untrusted | Fault::Unsupported | Fault::Unwritable => false,
         }
+}
+
+const fn is_limit(class: FailureClass) -> bool {
+    matches!(class, FailureClass::RateLimited { .. })
 }
 
 pub(super) fn interrupted(step: Step, error: &Error) -> Interrupted {

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! The e-mail channel against a relay that answers what each test tells it to.
 
+mod connections;
 mod relay;
 
 use std::sync::Arc;
@@ -58,76 +59,6 @@ async fn failure(script: Script) -> SendError {
 }
 
 #[tokio::test]
-async fn letters_share_a_connection() {
-    // A relay that offers PIPELINING hears RCPT and DATA before it answers; one that does not, nothing.
-    for (script, early) in [(vec![], 6), (ONE_AT_A_TIME.to_vec(), 0)] {
-        let relay = Relay::start(script).await;
-        three_letters(&relay).await;
-        assert_eq!(relay.early(), early);
-    }
-}
-
-async fn three_letters(relay: &Relay) {
-    let channel = channel_to(relay);
-    for _ in 0..3 {
-        let receipt = send(&channel).await.unwrap();
-        let id = "<uuid-string.email@harkara.example>";
-        assert_eq!(receipt.provider_message_id, id);
-    }
-    let dialogue = [
-        "MAIL FROM:<tickets@harkara.example>",
-        "RCPT TO:<user@example.com>",
-        "DATA",
-        ".",
-    ];
-    let heard = relay.heard();
-    assert_eq!(heard.get(3..).unwrap(), [dialogue; 3].concat());
-    assert_eq!(relay.count("GREETING"), 1);
-}
-
-#[tokio::test]
-async fn a_refused_recipient_is_permanent_and_leaves_the_connection_usable() {
-    let one_at_a_time = ONE_AT_A_TIME.to_vec();
-    let pipelining = vec![("DATA", "503 5.5.1 nobody to write to")];
-    for mut script in [one_at_a_time, pipelining] {
-        script.push(("RCPT", "550 5.1.1 <user@example.com>: no such user"));
-        let relay = Relay::start(script).await;
-        let channel = channel_to(&relay);
-        let error = send(&channel).await.unwrap_err();
-        assert_eq!(error.class, FailureClass::Permanent);
-        assert_eq!(error.status.as_deref(), Some("550 5.1.1"));
-        assert!(!error.problem.contains("user@"), "{}", error.problem);
-        send(&channel).await.unwrap();
-        assert_eq!((relay.count("GREETING"), relay.count("RSET")), (1, 1));
-    }
-}
-
-#[tokio::test]
-async fn a_relay_that_waits_for_a_message_to_nobody_is_left() {
-    for word in ["MAIL", "RCPT"] {
-        let relay = Relay::start(vec![(word, "550 5.1.1 no")]).await;
-        let channel = channel_to(&relay);
-        let error = send(&channel).await.unwrap_err();
-        assert_eq!(error.status.as_deref(), Some("550 5.1.1"));
-        assert_eq!(relay.count("."), 0);
-        send(&channel).await.unwrap();
-        assert_eq!((relay.count("GREETING"), relay.count(".")), (2, 1));
-    }
-}
-
-#[tokio::test]
-async fn a_refused_message_leaves_the_connection_usable() {
-    let relay = Relay::start(vec![(".", "451 4.3.0 try later")]).await;
-    let channel = channel_to(&relay);
-    assert_eq!(
-        send(&channel).await.unwrap_err().class,
-        FailureClass::Transient(Scope::Account)
-    );
-    send(&channel).await.unwrap();
-    assert_eq!((relay.count("GREETING"), relay.count("RSET")), (1, 0));
-}
-
-#[tokio::test]
 async fn a_reply_of_several_lines_is_read_to_its_code() {
     let script = vec![("MAIL", "450-4.7.1 slow\r\n450 4.7.1 down")];
     let expected = FailureClass::RateLimited {
@@ -179,22 +110,6 @@ async fn a_no_is_heard_although_the_relay_says_nothing_after_it() {
 }
 
 #[tokio::test]
-async fn a_relay_that_leaves_is_not_waited_for() {
-    for script in [
-        vec![("RCPT", "421 4.3.2 leaving"), ("DATA", "HANG")],
-        vec![(".", "421 4.3.2 leaving")],
-    ] {
-        let what = format!("{script:?}");
-        let relay = Relay::start(script).await;
-        let channel = channel_to(&relay);
-        let error = send(&channel).await.unwrap_err();
-        assert_eq!(error.status.as_deref(), Some("421 4.3.2"), "{what}");
-        send(&channel).await.unwrap();
-        assert_eq!(relay.count("GREETING"), 2, "{what}");
-    }
-}
-
-#[tokio::test]
 async fn a_reply_of_another_kind_is_no_yes() {
     let class = |script| async { failure(script).await.class };
     let again = class(vec![(".", "354 go on")]).await;
@@ -212,28 +127,6 @@ async fn silence_after_the_message_is_ambiguous() {
     for silence in ["HANG", "CLOSE"] {
         let error = failure(vec![(".", silence)]).await;
         assert_eq!(error.class, FailureClass::Ambiguous, "{silence}");
-    }
-}
-
-#[tokio::test]
-async fn a_dialogue_given_up_halfway_is_never_taken_up_again() {
-    let relay = Relay::start(vec![(".", "HANG")]).await;
-    let channel = channel_to(&relay);
-    send(&channel).await.unwrap_err();
-    send(&channel).await.unwrap();
-    assert_eq!(relay.count("GREETING"), 2);
-}
-
-#[tokio::test]
-async fn a_kept_connection_that_the_relay_closed_is_replaced() {
-    for farewell in ["421 4.4.2 idle for too long", "CLOSE"] {
-        let script = vec![("MAIL", "250 first"), ("MAIL", farewell)];
-        let relay = Relay::start(script).await;
-        let channel = channel_to(&relay);
-        send(&channel).await.unwrap();
-        send(&channel).await.unwrap();
-        assert_eq!(relay.count("GREETING"), 2, "{farewell}");
-        assert_eq!(relay.count("."), 2, "{farewell}");
     }
 }
 
