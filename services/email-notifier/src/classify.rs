@@ -89,6 +89,7 @@ impl fmt::Display for Reply {
 
 pub(crate) fn classify(step: Step, fault: Fault) -> FailureClass {
     match (fault, step) {
+        (Fault::Refused(reply), _) if matches!(reply.code, 432 | 454) => throttled(step),
         (Fault::Refused(reply), _) => {
             by_enhanced(step, reply).unwrap_or_else(|| by_code(step, reply.code))
         }
@@ -101,17 +102,23 @@ pub(crate) fn classify(step: Step, fault: Fault) -> FailureClass {
     }
 }
 
+/// A log-in that fails for now is no limit (RFC 4954 §6). Later in the dialogue 454 is Amazon SES's sending rate or daily quota, 432 Microsoft 365's connections of one mailbox, whatever their enhanced codes.
+const fn throttled(step: Step) -> FailureClass {
+    match step {
+        Step::Connect => FailureClass::Transient(Scope::Account),
+        Step::Sender | Step::Recipient | Step::Data | Step::Content => limited(Scope::Account),
+    }
+}
+
 /// Only the enhanced codes that say more than the reply code, and agree with it.
 fn by_enhanced(step: Step, reply: Reply) -> Option<FailureClass> {
     let agreeing = reply.enhanced.filter(|code| code.0 == reply.code / 100);
     match agreeing? {
-        // A log-in that fails for now is no limit (RFC 4954 §6); later in the dialogue 454 is one (Amazon SES).
-        Enhanced(4, 7, _) if step == Step::Connect && reply.code == 454 => {
-            Some(FailureClass::Transient(Scope::Account))
-        }
         Enhanced(4, 7, detail) => Some(limited(limit_scope(step, reply.code, detail))),
         // "Receiving mail at too high a rate" (Gmail).
         Enhanced(4, 2, 1) => Some(limited(Scope::Recipient)),
+        // "Daily user sending limit exceeded" (Google).
+        Enhanced(5, 4, 5) => Some(limited(Scope::Account)),
         // Full: it may be emptied, also where the reply calls that final.
         Enhanced(5, 2, 2) => Some(busy(step)),
         // Our sender's address is bad, so is every message of ours.
@@ -147,8 +154,8 @@ const fn limited(scope: Scope) -> FailureClass {
 /// Whom a 4.7.x reply slows down: greylists and mailboxes' limits answer to RCPT TO or the message, about that recipient.
 const fn limit_scope(step: Step, code: u16, detail: u16) -> Scope {
     match (step, code, detail) {
-        // Before a recipient is named; the connection is closed; a sender's quota (Amazon SES); an address's rate (Gmail, 4.7.28).
-        (Step::Connect | Step::Sender, _, _) | (_, 421 | 454, _) | (_, _, 28) => Scope::Account,
+        // Before a recipient is named; the connection is closed; an address's rate (Gmail, 4.7.28).
+        (Step::Connect | Step::Sender, _, _) | (_, 421, _) | (_, _, 28) => Scope::Account,
         (Step::Recipient | Step::Data | Step::Content, _, _) => Scope::Recipient,
     }
 }
@@ -210,11 +217,12 @@ mod tests {
         let later = Transient(Scope::Account);
         let (account, recipient) = (Scope::Account, Scope::Recipient);
         let (all, one) = (Misconfigured(account), Misconfigured(recipient));
-        let relay = "421, 432, 451, 452, 454, 455, 499, 450 4.3.0, 452 4.3.1, 453 4.3.2, 452 4.3.4, 421 4.4.2, 451 4.4.5, 451 4.5.3";
+        let relay = "421, 451, 452, 455, 499, 450 4.3.0, 452 4.3.1, 453 4.3.2, 452 4.3.4, 421 4.4.2, 451 4.4.5, 451 4.5.3";
         let busy = "450, 450 4.1.1, 450 4.1.2, 450 4.2.0, 451 4.2.3, 452 4.2.2, 450 4.4.1, 451 4.4.4, 451 4.4.6, 451 4.4.7, 451 4.6.0, 552 5.2.2, 550 5.2.2";
         let limits =
             "450 4.7.1, 451 4.7.0, 450 4.7.23, 451 4.7.24, 450 4.7.25, 451 4.7.26, 451 4.7.20";
-        let refusals = "501, 521, 550, 551, 553, 554, 556, 550 5.1.1, 550 5.1.2, 501 5.1.3, 550 5.1.6, 556 5.1.10, 550 5.2.1, 550 5.2.3, 550 5.3.1, 550 5.3.2, 550 5.4.1, 550 5.4.2, 550 5.4.4, 550 5.4.5, 554 5.4.6, 550 5.4.7, 550 5.5.0, 554 5.6.0, 554 5.6.1, 550 4.7.1";
+        let quotas = "421 4.7.0, 450 4.7.28, 550 5.4.5";
+        let refusals = "501, 521, 550, 551, 553, 554, 556, 550 5.1.1, 550 5.1.2, 501 5.1.3, 550 5.1.6, 556 5.1.10, 550 5.2.1, 550 5.2.3, 550 5.3.1, 550 5.3.2, 550 5.4.1, 550 5.4.2, 550 5.4.4, 554 5.4.6, 550 5.4.7, 550 5.5.0, 554 5.6.0, 554 5.6.1, 550 4.7.1";
         let policy = "550 5.7.1, 550 5.7.20, 550 5.7.21, 550 5.7.22, 550 5.7.23, 550 5.7.24, 550 5.7.25, 554 5.7.26, 552 5.7.0";
         let ours = "530, 534, 535, 538, 530 5.7.0, 534 5.7.9, 535 5.7.8, 538 5.7.11, 550 5.7.8, 550 5.7.10, 525 5.7.13, 550 5.1.8, 553 5.1.7";
         [
@@ -222,7 +230,7 @@ mod tests {
             (busy, later, limited(recipient)),
             ("450 4.2.1", limited(recipient), limited(recipient)),
             (limits, limited(account), limited(recipient)),
-            ("421 4.7.0, 450 4.7.28", limited(account), limited(account)),
+            (quotas, limited(account), limited(account)),
             ("552, 552 5.3.4", Permanent, Permanent),
             (refusals, all, Permanent),
             ("500, 502, 503, 504, 555, 500 5.5.2", all, one),
@@ -246,13 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn a_454_is_no_limit_at_log_in_and_the_account_s_later() {
-        assert_eq!(
-            refused(Step::Connect, "454 4.7.0"),
-            Transient(Scope::Account)
-        );
-        let later = limited(Scope::Account);
-        assert_eq!(refused(Step::Content, "454 4.7.0"), later);
+    fn a_throttle_is_no_limit_at_log_in_and_the_account_s_later() {
+        for text in [
+            "454 Throttling failure: Maximum sending rate exceeded.",
+            "454 4.7.0 Temporary authentication failure",
+            "432 4.3.2 Concurrent connections limit exceeded.",
+            "432 4.7.12 A password transition is needed",
+            "432",
+        ] {
+            let log_in = refused(Step::Connect, text);
+            assert_eq!(log_in, Transient(Scope::Account), "{text}");
+            for step in STEPS.into_iter().skip(1) {
+                let expected = limited(Scope::Account);
+                assert_eq!(refused(step, text), expected, "{text} {step:?}");
+            }
+        }
     }
 
     #[test]
