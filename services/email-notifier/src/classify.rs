@@ -50,6 +50,8 @@ pub(crate) struct Reply {
     pub(crate) code: u16,
     /// `5.1.1`.
     pub(crate) enhanced: Option<Enhanced>,
+    /// Whether its words are about our account or sender. They may quote an address, so they are not kept.
+    pub(crate) about_us: bool,
 }
 
 /// An enhanced code: class, subject, detail.
@@ -70,10 +72,30 @@ impl Enhanced {
 }
 
 impl Reply {
+    /// The code, and the text after it.
+    pub(crate) fn read(code: u16, text: &str) -> Self {
+        Self {
+            code,
+            enhanced: Enhanced::read(text),
+            about_us: is_about_us(text),
+        }
+    }
+
     /// 4yz: the same may be asked again (RFC 5321 §4.2.1).
     pub(crate) const fn is_transient(self) -> bool {
         self.code / 100 == 4
     }
+}
+
+/// Amazon SES's words for an identity that is not verified and for an account that may not send, Microsoft 365's for a sender that is not the log-in's.
+///
+/// No address that a reply quotes holds them: there is a space in each, or the end of a word without `@`.
+fn is_about_us(text: &str) -> bool {
+    text.contains("Email address is not verified")
+        || text.contains("Sending paused for this account")
+        || text
+            .split_whitespace()
+            .any(|word| word.ends_with("SendAsDenied;") && !word.contains('@'))
 }
 
 impl fmt::Display for Reply {
@@ -90,6 +112,10 @@ impl fmt::Display for Reply {
 pub(crate) fn classify(step: Step, fault: Fault) -> FailureClass {
     match (fault, step) {
         (Fault::Refused(reply), _) if matches!(reply.code, 432 | 454) => throttled(step),
+        // Their numbers are those of one message that is refused: 554, 554 5.2.0.
+        (Fault::Refused(reply), Step::Content) if reply.code == 554 && reply.about_us => {
+            FailureClass::Misconfigured(Scope::Account)
+        }
         (Fault::Refused(reply), _) => {
             by_enhanced(step, reply).unwrap_or_else(|| by_code(step, reply.code))
         }
@@ -205,10 +231,7 @@ mod tests {
 
     fn refused(step: Step, text: &str) -> FailureClass {
         let (code, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let reply = Reply {
-            code: code.parse().unwrap(),
-            enhanced: Enhanced::read(rest),
-        };
+        let reply = Reply::read(code.parse().unwrap(), rest);
         classify(step, Fault::Refused(reply))
     }
 
@@ -268,6 +291,28 @@ mod tests {
                 let expected = limited(Scope::Account);
                 assert_eq!(refused(step, text), expected, "{text} {step:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_message_refused_for_our_account_or_sender_is_no_fault_of_the_message() {
+        for text in [
+            "554 Message rejected: Email address is not verified. The following identities failed the check in region EU-WEST-1: tickets@harkara.example",
+            "554 Message rejected: Sending paused for this account. For more information, please check the inbox of the email address associated with your AWS account.",
+            "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed to process message",
+            "554 5.2.252 SendAsDenied; a@b.example not allowed to send as c@d.example",
+        ] {
+            let expected = Misconfigured(Scope::Account);
+            assert_eq!(refused(Step::Content, text), expected, "{text}");
+            assert_eq!(refused(Step::Recipient, text), Permanent, "{text}");
+        }
+        for text in [
+            "554 Message rejected: Address is on the suppression list",
+            "554 5.2.0 STOREDRV.Deliver.Exception:PropertyErrorException; Failed to process message",
+            "554 5.2.0 SendAsDenied;@a.example; no such mailbox",
+            "550 Email address is not verified",
+        ] {
+            assert_eq!(refused(Step::Content, text), Permanent, "{text}");
         }
     }
 

@@ -16,7 +16,7 @@ use lettre::transport::smtp::response::{Response, Severity};
 use tokio::time::timeout;
 
 use super::Route;
-use crate::classify::{Enhanced, Fault, Reply, Step, classify};
+use crate::classify::{Fault, Reply, Step, classify};
 
 /// How long the rest of its replies is waited for once a relay said no: they come together or not at all, and the verdict is not to be lost with them.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -257,12 +257,10 @@ const fn is_limit(class: FailureClass) -> bool {
 
 pub(super) fn interrupted(step: Step, error: &Error) -> Interrupted {
     let fault = match error.status() {
-        Some(code) => Fault::Refused(Reply {
-            code: u16::from(code),
-            enhanced: error
-                .source()
-                .and_then(|text| Enhanced::read(&text.to_string())),
-        }),
+        Some(code) => {
+            let text = error.source().map(ToString::to_string);
+            Fault::Refused(Reply::read(code.into(), &text.unwrap_or_default()))
+        }
         // Later a reply that cannot be read, or that TLS gives up on, says nothing of the account.
         None if step != Step::Connect => Fault::Unanswered,
         None if error.is_client() => Fault::Unsupported,
