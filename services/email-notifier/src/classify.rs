@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     Untrusted,
     /// The relay lacks what the settings ask for: STARTTLS, or a way to log in.
     Unsupported,
-    /// The relay cannot carry the recipient's address (no SMTPUTF8).
+    /// The relay cannot carry an address whose local part is not ASCII (no SMTPUTF8).
     Unwritable,
 }
 

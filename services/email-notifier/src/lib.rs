@@ -2,6 +2,7 @@
 
 mod classify;
 mod letter;
+mod recipient;
 mod relay;
 mod settings;
 mod smtp;

@@ -233,6 +233,14 @@ async fn an_address_outside_ascii_needs_a_relay_that_carries_it() {
 }
 
 #[tokio::test]
+async fn a_domain_outside_ascii_needs_no_such_relay() {
+    let relay = Relay::start(vec![]).await;
+    send_to(&channel_to(&relay), "asha@डाक.भारत").await.unwrap();
+    assert_eq!(relay.count("RCPT TO:<asha@xn--11bx1g.xn--h2brj9c>"), 1);
+    assert_eq!(relay.count("."), 1);
+}
+
+#[tokio::test]
 async fn a_relay_that_is_not_there_is_transient() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
