@@ -3,6 +3,7 @@
 
 mod connections;
 mod relay;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;

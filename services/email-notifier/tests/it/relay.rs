@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 /// What the relay says to a command that begins with the word; `HANG` says nothing any more, `CLOSE` hangs up, `GARBLED` is no UTF-8.
 /// `GREETING` stands for the connection and `.` for the end of a message; an answer used once makes room for the next of the same word.
@@ -70,8 +70,9 @@ impl Relay {
     }
 }
 
-async fn converse(
-    stream: TcpStream,
+/// Answers on one connection, until the other side ends it.
+pub(crate) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     script: Arc<Mutex<Script>>,
     heard: Arc<Mutex<Vec<String>>>,
     early: Arc<AtomicUsize>,
@@ -98,7 +99,7 @@ async fn converse(
     }
 }
 
-async fn line(stream: &mut BufReader<TcpStream>) -> Option<String> {
+async fn line(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<String> {
     let mut line = String::new();
     let length = stream.read_line(&mut line).await.ok()?;
     (length > 0).then(|| line.trim_end().to_owned())
