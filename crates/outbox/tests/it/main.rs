@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Patience, Producer};
+use bus::{Patience, Producer, Record};
 use chassis::metrics::Metrics;
 use chassis::{Clock as _, Shutdown, SystemClock};
 use database::Database;
@@ -100,6 +100,43 @@ async fn offsets(database: &Database) -> Vec<(i64, i64)> {
     sqlx::query_as(sql).fetch_all(database).await.unwrap()
 }
 
+/// When the first of all rows was marked, in microseconds.
+async fn first_published(database: &Database) -> i64 {
+    let sql = "select min(published_at) from outbox";
+    sqlx::query_scalar(sql).fetch_one(database).await.unwrap()
+}
+
+/// Commits rows in the name of a running relay, which crashes before it is told of them. When its lease ends at the earliest, in microseconds.
+async fn crash_with(fixture: &Fixture, rows: impl Fn() -> Vec<OutboxRow>) -> i64 {
+    let (outbox, relay) = fixture.pair();
+    let running = tokio::spawn(relay.run(Shutdown::new()));
+    let (owner, lost) = eventually("lease of the relay", async || {
+        let mut transaction = fixture.database.begin().await.unwrap();
+        let handover = outbox.insert(&mut transaction, rows()).await.unwrap();
+        // Later the relay gives its name to rows that nobody holds.
+        let sql = "select owner from outbox order by seq desc limit 1";
+        let owner = sqlx::query_scalar(sql).fetch_one(&mut transaction);
+        let owner: String = owner.await.unwrap();
+        transaction.commit().await.unwrap();
+        if !owner.is_empty() {
+            return Some((owner, handover));
+        }
+        outbox.hand_over(handover);
+        fixture.all_published().await;
+        None
+    })
+    .await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    drop(lost);
+    let earlier = "delete from outbox where published_at is not null";
+    let earlier = sqlx::query(earlier).execute(&fixture.database).await;
+    earlier.unwrap();
+    let sql = "select lease_until from outbox_relay where owner = $1";
+    let lease = sqlx::query_scalar(sql).bind(owner);
+    lease.fetch_one(&fixture.database).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn committed_rows_are_published_in_their_order_and_marked() {
     let fixture = Fixture::new().await;
@@ -123,12 +160,14 @@ async fn committed_rows_are_published_in_their_order_and_marked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_was_never_handed_over_is_published_after_its_lease() {
     let fixture = Fixture::new().await;
-    let (crashed, _dead_relay) = fixture.pair();
-    let _lost_at_the_crash = fixture.write(&crashed, vec![row("e", 1)]).await;
+    let lease_ends = crash_with(&fixture, || vec![row("e", 1)]).await;
+    assert_eq!(fixture.unpublished().await, 1);
     let (_outbox, relay) = fixture.pair();
     let shutdown = Shutdown::new();
     let running = tokio::spawn(relay.run(shutdown.clone()));
     fixture.all_published().await;
+    let first = first_published(&fixture.database).await;
+    assert!(first >= lease_ends, "{} µs early", lease_ends - first);
     shutdown.cancel();
     running.await.unwrap().unwrap();
 }
@@ -159,26 +198,47 @@ async fn a_published_row_goes_where_the_topic_is_its_history() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolled_back_row_is_never_published() {
     let fixture = Fixture::new().await;
-    let (outbox, _relay) = fixture.pair();
+    let (outbox, relay) = fixture.pair();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    let key = chassis::chance::token();
+    let row = |id| OutboxRow {
+        key: key.clone(),
+        payload: format!("\"{id}\""),
+        ..row(id, 1)
+    };
     let mut transaction = fixture.database.begin().await.unwrap();
-    let _handover = outbox
-        .insert(&mut transaction, vec![row("e", 1)])
-        .await
-        .unwrap();
+    let rolled_back = outbox.insert(&mut transaction, vec![row("rolled back")]);
+    let rolled_back = rolled_back.await.unwrap();
     drop(transaction);
-    assert_eq!(rows(&fixture.database).await, 0);
+    drop(rolled_back);
+    let marker = row("marker");
+    let handover = fixture.write(&outbox, vec![marker.clone()]).await;
+    outbox.hand_over(handover);
+    fixture.all_published().await;
+    assert_eq!(rows(&fixture.database).await, 1);
+    let group = format!("test-{}", chassis::chance::token());
+    let records = fixture.broker.read_all(&group, vec![marker.topic]).await;
+    let of_key = |record: &Record| record.key.as_deref() == Some(key.as_bytes());
+    let records = records.unwrap().into_iter().filter(of_key);
+    let values: Vec<_> = records.map(|record| record.value).collect();
+    assert_eq!(values, [Some(b"\"marker\"".to_vec())]);
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_relays_share_what_a_crash_left_and_publish_each_row_once() {
     let fixture = Fixture::new().await;
-    let (crashed, _dead_relay) = fixture.pair();
-    let rows: Vec<_> = (1..=100).map(|version| row("e", version)).collect();
-    let _lost_at_the_crash = fixture.write(&crashed, rows).await;
+    let rows = || (1..=100).map(|version| row("e", version)).collect();
+    let lease_ends = crash_with(&fixture, rows).await;
+    assert_eq!(fixture.unpublished().await, 100);
     let shutdown = Shutdown::new();
     let relays = [fixture.pair(), fixture.pair()]
         .map(|(outbox, relay)| (outbox, tokio::spawn(relay.run(shutdown.clone()))));
     fixture.all_published().await;
+    let first = first_published(&fixture.database).await;
+    assert!(first >= lease_ends, "{} µs early", lease_ends - first);
     let offsets = offsets(&fixture.database).await;
     let taken: BTreeSet<_> = offsets.iter().map(|(_, offset)| *offset).collect();
     let (first, last) = (*taken.first().unwrap(), *taken.last().unwrap());

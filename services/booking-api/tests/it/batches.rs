@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use tokio::task::JoinSet;
+
 use crate::fixture::{BOOKINGS, SAMPLE, TestApi, send, send_held};
 
 #[tokio::test]
 async fn commands_that_queue_are_committed_together() {
     let api = TestApi::start().await;
     let held = api.hold_writers().await;
-    let mut waiting = Vec::new();
+    // All at once: the first is answered 503 when it has waited for 5 s.
+    let mut sent = JoinSet::new();
     for n in 0..64 {
-        waiting.push(send_held(api.post(BOOKINGS, SAMPLE), &format!("k-{n}")).await);
+        let request = api.post(BOOKINGS, SAMPLE);
+        sent.spawn(async move { send_held(request, &format!("k-{n}")).await });
     }
+    let waiting = sent.join_all().await;
     drop(held);
     let mut pnrs = BTreeSet::new();
     for answer in waiting {

@@ -144,7 +144,7 @@ impl TestApi {
         let database = Arc::new(TestDatabase::new().unwrap());
         let settings = Settings {
             kafka: broker.settings().clone(),
-            consumer_group: format!("booking-api-{}", chassis::chance::token()),
+            consumer_group: group(),
             ..settings(&database)
         };
         Self::on(database, settings, new_clock(), PnrSource::default()).await
@@ -161,6 +161,12 @@ impl TestApi {
     pub(crate) async fn crash_and_restart(self) -> Self {
         self.running.abort();
         self.twin().await
+    }
+
+    /// The same, with a group that has read nothing: it reads everything once more.
+    pub(crate) async fn crash_and_read_again(mut self) -> Self {
+        self.settings.consumer_group = group();
+        self.crash_and_restart().await
     }
 
     async fn on(
@@ -319,6 +325,11 @@ impl Drop for TestApi {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+/// A consumer group of one's own.
+fn group() -> String {
+    format!("booking-api-{}", chassis::chance::token())
 }
 
 /// Sends a request and reads the answer.

@@ -219,9 +219,10 @@ async fn without_an_id_a_record_is_known_by_its_place() {
     assert_eq!(words(&test.steps(2).await), ["RETRYING", "RETRYING"]);
     // Read once more after a crash, they are the same two.
     let test = Fixture {
-        api: test.api.crash_and_restart().await,
+        api: test.api.crash_and_read_again().await,
         ..test
     };
+    test.counts(DUPLICATE, 2).await;
     test.tell(&test.step("SENT", 2)).await;
     assert_eq!(
         words(&test.steps(3).await),
