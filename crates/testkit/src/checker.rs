@@ -177,6 +177,13 @@ impl Verdict {
         wrong.iter().all(|list| list.is_empty()) && self.skipped.is_empty()
     }
 
+    /// Whether no message that was due ended as a dead letter or as too old.
+    pub fn gave_up_nothing(&self) -> bool {
+        !["dead", "expired"]
+            .iter()
+            .any(|end| self.untold.contains_key(end))
+    }
+
     /// Whether everything has ended, well or not.
     pub fn is_quiet(&self) -> bool {
         self.lost.is_empty() && self.stuck.is_empty()

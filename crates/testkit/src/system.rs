@@ -26,6 +26,9 @@ const WITNESS: &str = "witness";
 /// How often the judge looks.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long a provider may take where a test does not say: a busy machine is not to be taken for a provider without an answer, whose message is sent again.
+const PATIENT: &str = "1min";
+
 /// The notifier of each channel.
 const NOTIFIERS: [(Channel, &str); 3] = [
     (Channel::Email, "email-notifier"),
@@ -131,7 +134,7 @@ impl System {
         "whatsapp-notifier",
     ];
 
-    /// A system with every setting at its default.
+    /// A system with every setting at its default, but for addresses and patience with providers: a claim of a killed notifier lasts 80 s.
     pub fn builder() -> SystemBuilder {
         SystemBuilder::default()
     }
@@ -194,6 +197,7 @@ impl System {
             ("SMTP_URL", self.sandbox.smtp_url()),
             ("SMS_BASE_URL", self.sandbox.twilio_url()),
             ("WHATSAPP_BASE_URL", self.sandbox.whatsapp_url()),
+            ("PROVIDER_TIMEOUT", PATIENT.to_owned()),
         ];
         // On a broker that tests share, a group of one's own.
         variables.push(("CONSUMER_GROUP", self.group_of(name)));

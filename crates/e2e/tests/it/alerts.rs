@@ -124,6 +124,8 @@ async fn start(broker: TestBroker) -> System {
         ("RETRY_CAP", "2s"),
         ("BREAKER_OPEN", "500ms"),
         ("INBOX_LIMIT", "100"),
+        // What a killed notifier was sending is old before long, and so is its alert over.
+        ("PROVIDER_TIMEOUT", "10s"),
     ];
     let builder = settings
         .into_iter()

@@ -5,16 +5,11 @@ use std::time::Duration;
 
 use bus::{Refusal, Request};
 use events::EventType;
-use testkit::{Load, Plan, System, SystemBuilder, TestBroker, full_length};
+use testkit::{Load, Plan, System, TestBroker, full_length};
 
 use crate::under_load::UnderLoad;
 
 const QUIET: Duration = Duration::from_mins(3);
-
-/// No provider fails here, and the slowness of a machine that starts brokers is not to be taken for one that does: a message without an answer is sent twice.
-fn patient() -> SystemBuilder {
-    System::builder().with("PROVIDER_TIMEOUT", "1min")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_costs_no_client_anything_and_nothing_is_lost_or_doubled() {
@@ -23,7 +18,7 @@ async fn a_broker_that_is_away_costs_no_client_anything_and_nothing_is_lost_or_d
     } else {
         (40, Duration::from_secs(8))
     };
-    let system = patient().start().await.unwrap();
+    let system = System::builder().start().await.unwrap();
     let url = system.url("booking-api", "/api/v1/bookings").await.unwrap();
     let load = Load::start(rate, Plan::Confirm, move || url.clone());
     tokio::time::sleep(span).await;
@@ -46,6 +41,7 @@ async fn a_broker_that_is_away_costs_no_client_anything_and_nothing_is_lost_or_d
         report.refusals,
     );
     assert!(verdict.is_clean(), "{verdict}");
+    assert!(verdict.untold.is_empty(), "{verdict}");
 
     let text = reqwest::get(system.url("booking-api", "/metrics").await.unwrap())
         .await
@@ -79,7 +75,7 @@ fn published(metrics: &str) -> BTreeMap<String, usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_restart_one_after_another_lose_and_double_nothing() {
-    let system = patient().start().await.unwrap();
+    let system = System::builder().start().await.unwrap();
     let size = system.broker().size();
     if size < 3 {
         println!("not run: it takes three brokers, with TEST_KAFKA and TEST_KAFKA_DATA_DIR");
@@ -131,7 +127,7 @@ async fn partitions_added_while_passengers_book_put_nothing_out_of_order() {
         return;
     };
     let often = "topic.metadata.refresh.interval.ms=500";
-    let builder = patient().on(broker).with("KAFKA_PROPERTIES", often);
+    let builder = System::builder().on(broker).with("KAFKA_PROPERTIES", often);
     let run = UnderLoad::start(builder.start().await.unwrap(), 10).await;
     run.go_on(Duration::from_secs(2)).await;
     run.system

@@ -138,6 +138,12 @@ async fn lock(transaction: &mut WriteTransaction, seq: i64) -> bool {
     locked.is_ok()
 }
 
+/// Of PostgreSQL: lets a transaction wait however long messages take on a slow machine.
+async fn stay_idle(transaction: &mut WriteTransaction) {
+    let sql = "set local idle_in_transaction_session_timeout = 0";
+    sqlx::query(sql).execute(transaction).await.unwrap();
+}
+
 /// Which session a transaction is of.
 async fn session_of(transaction: &mut WriteTransaction) -> i32 {
     let pid = sqlx::query_scalar("select pg_backend_pid()");
@@ -180,10 +186,7 @@ async fn cross(system: &System, database: &Database) {
     let held = book_for(system, HELD).await;
     let held = row_of(database, &held).await;
     let mut plug = database.begin().await.unwrap();
-    // However long two messages take on a slow machine.
-    let idle = "set local idle_in_transaction_session_timeout = 0";
-    let idle = sqlx::query(idle).execute(&mut plug).await;
-    idle.unwrap();
+    stay_idle(&mut plug).await;
     lock(&mut plug, held).await;
     let session = session_of(&mut plug).await;
     if !is_waited_for(database, session).await {
@@ -249,6 +252,7 @@ async fn a_booking_that_commits_after_later_ones_is_told_too() {
     event["eventId"] = format!("late-{}", system.group_of("event")).into();
     event["pnrNumber"] = pnr.into();
     let mut long = database.begin().await.unwrap();
+    stay_idle(&mut long).await;
     let sql = "insert into outbox (event_id, topic, record_key, event_type, version, payload, headers, created_at, owner, not_before)
         values ($1, 'booking-confirmed', $2, 'BOOKING_CONFIRMED', 1, $3, '[]', 1800000000000000, '', 0) returning seq";
     let insert = sqlx::query_scalar(sql)
@@ -336,6 +340,10 @@ async fn bookings_are_refused_while_the_disk_is_full_and_nothing_is_dropped() {
     let run = UnderLoad::start(system, 20).await;
     run.go_on(Duration::from_secs(2)).await;
     disks.iter().for_each(SmallDisk::fill);
+    // Until then what is booked goes into old pages of the journal.
+    let refused = r#"http_requests_total{method="POST",route="/api/v1/bookings",status="503"}"#;
+    let met = async || (metric(&run.system, "booking-api", refused).await > 0).then_some(());
+    eventually("refused booking", met).await;
     run.go_on(span(6)).await;
     disks.iter().for_each(SmallDisk::make_room);
     let ended = run.finish_clean("disks full").await;

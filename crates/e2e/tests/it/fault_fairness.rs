@@ -117,10 +117,13 @@ async fn times(system: &System, written: &Written) -> (i64, i64) {
             ..Filter::default()
         });
         let taken = mails.iter().filter_map(|mail| {
-            let at = written.get(mail.event_id.as_ref()?.as_str())?;
-            Some((mail.accepted_at - *at).num_milliseconds())
+            let event = mail.event_id.as_ref()?.as_str();
+            let at = written.get(event)?;
+            Some((event, (mail.accepted_at - *at).num_milliseconds()))
         });
-        let taken: Vec<_> = taken.collect();
+        // The newest comes first, and of an event that was told twice the first counts.
+        let taken: BTreeMap<_, _> = taken.collect();
+        let taken: Vec<_> = taken.into_values().collect();
         (taken.len() == written.len()).then_some(taken)
     };
     let mut taken = eventually("mails of everybody else", all).await;

@@ -8,12 +8,11 @@ use crate::under_load::UnderLoad;
 
 /// The system with links to Kafka, the providers, and the databases where they have servers.
 async fn linked(link: Link) -> (System, Vec<Proxy>) {
-    // Where every answer comes, a busy machine is to make no doubt.
-    let timeout = match link {
-        Link::Slow(_) | Link::Lossy(_) | Link::Silent(_) | Link::Good => "10s",
-        Link::Cut | Link::HalfOpen => "2s",
+    let builder = match link {
+        Link::Slow(_) | Link::Lossy(_) | Link::Silent(_) | Link::Good => System::builder(),
+        // Answers are lost, and not to be waited for.
+        Link::Cut | Link::HalfOpen => System::builder().with("PROVIDER_TIMEOUT", "2s"),
     };
-    let builder = System::builder().with("PROVIDER_TIMEOUT", timeout);
     let mut system = builder.start_without_programs().await.unwrap();
     let mut links = system.link_kafka().await.unwrap();
     links.extend(system.link_providers().await.unwrap());

@@ -53,6 +53,7 @@ async fn thousands_of_bookings_at_once_are_each_told_exactly_once() {
         started.elapsed()
     );
     assert!(verdict.is_clean(), "{verdict}");
+    assert!(verdict.untold.is_empty(), "{verdict}");
 }
 
 /// Bookings a second of so many clients.

@@ -82,10 +82,12 @@ impl UnderLoad {
         self.calm().await.judge(what).await
     }
 
-    /// As [`UnderLoad::finish`], and every letter is zero.
+    /// As [`UnderLoad::finish`], every letter is zero and nothing was given up.
     pub(crate) async fn finish_clean(self, what: &str) -> Ended {
         let ended = self.finish(what).await;
-        assert!(ended.verdict.is_clean(), "{what}: {}", ended.verdict);
+        let verdict = &ended.verdict;
+        assert!(verdict.is_clean(), "{what}: {verdict}");
+        assert!(verdict.gave_up_nothing(), "{what}: {verdict}");
         ended
     }
 }

@@ -120,6 +120,8 @@ fn a_suppressed_or_expired_row_is_an_outcome() {
         let verdict = evidence.judge();
         assert!(verdict.is_clean(), "{verdict}");
         assert_eq!(verdict.untold, BTreeMap::from([(name, 1)]));
+        let given_up = state == RowState::Expired;
+        assert_eq!(verdict.gave_up_nothing(), !given_up, "{verdict}");
     }
 }
 
