@@ -1,10 +1,13 @@
 //! A booking's life, as its passenger and another team's consumer see it.
 
-use events::Channel;
-use serde_json::Value;
-use testkit::{System, sample_event, sample_request};
+use std::collections::BTreeSet;
 
-use crate::client::{book, cancel, pay, told};
+use events::{Channel, NOTIFICATION_STATUS};
+use reqwest::Client;
+use serde_json::Value;
+use testkit::{System, eventually, sample_event, sample_request};
+
+use crate::client::{ForTests as _, book, cancel, pay, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_booking_is_told_on_three_channels_a_cancellation_on_two_a_payment_on_one() {
@@ -26,6 +29,60 @@ async fn a_booking_is_told_on_three_channels_a_cancellation_on_two_a_payment_on_
     assert!(subject(2).contains("confirm"), "{}", subject(2));
     let sms = &system.told(Channel::Sms, &pnr)[0];
     assert_eq!(sms.segments.as_ref().unwrap().segments, 1);
+}
+
+/// What the API tells of the notifications of a PNR, once so many were sent.
+async fn sent(system: &System, pnr: &str, count: usize) -> Vec<Value> {
+    let path = format!("/api/v1/bookings/{pnr}/notifications");
+    let url = system.url("booking-api", &path).await.unwrap();
+    eventually("notifications that were sent", async || {
+        let answer = Client::new_for_tests().get(&url).send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        let items = body["items"].as_array().unwrap();
+        let sent = items.iter().filter(|item| item["status"] == "SENT").count();
+        (sent == count).then(|| items.clone())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_told_to_the_api_and_to_others_without_an_address() {
+    let system = System::builder().start().await.unwrap();
+    let request = sample_request();
+    let pnr = book(&system, &request).await;
+    for channel in Channel::ALL {
+        told(&system, channel, &pnr, 1).await;
+    }
+    let items = sent(&system, &pnr, 3).await;
+    assert_eq!(items.len(), 3, "{items:?}");
+    for item in &items {
+        for name in ["provider", "providerMessageId"] {
+            let known = item[name].as_str().is_some_and(|value| !value.is_empty());
+            assert!(known, "no {name} in {item}");
+        }
+    }
+    let channels = items.iter().filter_map(|item| item["channel"].as_str());
+    let channels: BTreeSet<_> = channels.collect();
+    assert_eq!(channels, BTreeSet::from(["EMAIL", "SMS", "WHATSAPP"]));
+
+    let group = system.group_of("statuses");
+    let topics = vec![NOTIFICATION_STATUS.to_owned()];
+    let records = system.broker().read_all(&group, topics).await.unwrap();
+    let mut own = 0;
+    for record in records {
+        let value = String::from_utf8(record.value.unwrap()).unwrap();
+        let status: Value = serde_json::from_str(&value).unwrap();
+        if status["pnrNumber"] != pnr {
+            continue;
+        }
+        own += 1;
+        assert_eq!(record.key.as_deref(), Some(pnr.as_bytes()), "{value}");
+        for secret in ["userEmail", "userPhone"] {
+            let secret = request[secret].as_str().unwrap();
+            assert!(!value.contains(secret), "{value}");
+        }
+    }
+    assert_eq!(own, 3, "statuses of the PNR");
 }
 
 #[tokio::test(flavor = "multi_thread")]

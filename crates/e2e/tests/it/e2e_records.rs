@@ -3,9 +3,10 @@
 use bus::{Header, NewRecord, Record};
 use events::Channel;
 use serde_json::Value;
-use testkit::{System, TestBroker, sample_event};
+use testkit::{System, TestBroker, eventually, sample_event};
 
-use crate::client::told;
+use crate::client::{metric, told};
+use crate::sessions::count_in_state;
 
 /// The sample with an identity of its own.
 fn event(id: &str, pnr: &str) -> Value {
@@ -112,11 +113,24 @@ async fn the_same_event_twice_is_told_once() {
         &[],
     )
     .await;
-    for channel in Channel::ALL {
+    for (channel, name) in [
+        (Channel::Email, "email-notifier"),
+        (Channel::Sms, "sms-notifier"),
+        (Channel::Whatsapp, "whatsapp-notifier"),
+    ] {
         told(&system, channel, &second, 1).await;
-        // Another PNR, so it may be told first.
-        let messages = told(&system, channel, &first, 1).await;
-        assert_eq!(messages.len(), 1, "{channel}");
+        let suppressed = async || {
+            let count = metric(&system, name, "notifier_duplicates_suppressed_total").await;
+            (count == 2).then_some(())
+        };
+        eventually("both copies", suppressed).await;
+        let finished = async || {
+            let waits = count_in_state(&system, name, "PENDING").await;
+            let claimed = count_in_state(&system, name, "CLAIMED").await;
+            (waits + claimed == 0).then_some(())
+        };
+        eventually("end of every row", finished).await;
+        assert_eq!(system.told(channel, &first).len(), 1, "{channel}");
     }
 }
 
