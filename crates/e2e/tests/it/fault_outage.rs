@@ -69,14 +69,17 @@ fn seconds(short: u64, full: u64) -> Duration {
     Duration::from_secs(if full_length() { full } else { short })
 }
 
-/// A run under these rules, which end after `span`.
+/// A run under these rules, which end after `span` and once each was met.
 async fn under(timeout: &str, rules: Vec<Rule>, span: Duration, what: &str) -> Ended {
     let run = UnderLoad::start(system(timeout).await, 20).await;
     run.go_on(Duration::from_secs(1)).await;
     run.system.faults().replace(rules).unwrap();
     run.go_on(span).await;
-    let met = hits(&run.system);
-    assert!(met.iter().all(|hits| *hits > 0), "not met: {met:?}");
+    let met = async || {
+        let hits = hits(&run.system);
+        hits.iter().all(|hits| *hits > 0).then_some(())
+    };
+    eventually("hit of every rule", met).await;
     run.system.faults().replace(Vec::new()).unwrap();
     let ended = run.finish(what).await;
     let verdict = &ended.verdict;
