@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
 
 use crate::fixture::{BOOKINGS, SAMPLE, TestApi, send, send_held};
 
@@ -11,12 +11,11 @@ async fn commands_that_queue_are_committed_together() {
     let api = TestApi::start().await;
     let held = api.hold_writers().await;
     // All at once: the first is answered 503 when it has waited for 5 s.
-    let mut sent = JoinSet::new();
-    for n in 0..64 {
-        let request = api.post(BOOKINGS, SAMPLE);
-        sent.spawn(async move { send_held(request, &format!("k-{n}")).await });
-    }
-    let waiting = sent.join_all().await;
+    let keys: Vec<_> = (0..64).map(|n| format!("k-{n}")).collect();
+    let sends = keys
+        .iter()
+        .map(|key| send_held(api.post(BOOKINGS, SAMPLE), key));
+    let waiting = join_all(sends).await;
     drop(held);
     let mut pnrs = BTreeSet::new();
     for answer in waiting {
