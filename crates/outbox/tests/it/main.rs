@@ -107,7 +107,7 @@ async fn first_published(database: &Database) -> i64 {
 }
 
 /// Commits rows in the name of a running relay, which crashes before it is told of them. When its lease ends at the earliest, in microseconds.
-async fn crash_with(fixture: &Fixture, rows: impl Fn() -> Vec<OutboxRow>) -> i64 {
+async fn crash_with(fixture: &Fixture, rows: impl Fn() -> Vec<OutboxRow> + Send + Sync) -> i64 {
     let (outbox, relay) = fixture.pair();
     let running = tokio::spawn(relay.run(Shutdown::new()));
     let (owner, lost) = eventually("lease of the relay", async || {
