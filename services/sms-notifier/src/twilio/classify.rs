@@ -28,10 +28,12 @@ fn by_code(code: u32, limited: FailureClass) -> Option<FailureClass> {
         20003 | 20404 | 20410 | 30002 |
         // Sender missing, invalid, not ours, or blocked.
         21212 | 21603 | 21606 | 21657 | 30042 |
+        // Sender no number of Twilio's, another account's, unable to send SMS, or alphanumeric on a trial.
+        21659 | 21660 | 21661 | 21267 |
         // Messaging service without senders, or unknown; DLT template; A2P registration.
         21701 | 21703 | 21704 | 21901 | 21909 | 21910 => FailureClass::Misconfigured(Scope::Account),
-        // The recipient's region lacks our permission, or is out of this sender's reach; others may be within.
-        21408 | 21612 => FailureClass::Misconfigured(Scope::Recipient),
+        // The recipient's region lacks our permission, or is out of this sender's reach; others may be within. A trial account reaches only numbers that it has verified.
+        21408 | 21612 | 21608 => FailureClass::Misconfigured(Scope::Recipient),
         // The recipient: no number, no mobile, opted out.
         21211 | 21214 | 21401 | 21604 | 21610 | 21614 |
         // The text: empty, too long, no content, a parameter too long.
@@ -75,11 +77,11 @@ mod tests {
             (
                 Misconfigured(Scope::Account),
                 &[
-                    20003, 20404, 20410, 30002, 21212, 21603, 21606, 21657, 30042, 21701, 21703,
-                    21704, 21901, 21909, 21910,
+                    20003, 20404, 20410, 30002, 21212, 21603, 21606, 21657, 21659, 21660, 21661,
+                    21267, 30042, 21701, 21703, 21704, 21901, 21909, 21910,
                 ],
             ),
-            (Misconfigured(Scope::Recipient), &[21408, 21612]),
+            (Misconfigured(Scope::Recipient), &[21408, 21612, 21608]),
             (
                 Permanent,
                 &[
