@@ -13,9 +13,22 @@ const PAUSE: Duration = Duration::from_mins(1);
 /// "Unsupported post request. Object with ID … does not exist": the phone number id in the URL is not ours.
 const UNKNOWN_SENDER: (Option<u32>, Option<u32>) = (Some(100), Some(33));
 
-/// `subcode` is `error.error_subcode`, which only the Graph API itself still fills; `attempt` counts from 1.
-pub(crate) fn classify(refusal: &HttpRefusal, subcode: Option<u32>, attempt: u32) -> FailureClass {
-    if (refusal.code, subcode) == UNKNOWN_SENDER {
+/// `error.type` where the Graph API refuses the call itself: app secret required, unknown object. Words of the message have other types.
+const CALL_REFUSED: &str = "GraphMethodException";
+
+/// What the Graph API tells beside the code.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Detail<'a> {
+    /// `error.error_subcode`, which only the Graph API itself still fills.
+    pub(crate) subcode: Option<u32>,
+    /// `error.type`.
+    pub(crate) kind: Option<&'a str>,
+}
+
+/// `attempt` counts from 1.
+pub(crate) fn classify(refusal: &HttpRefusal, detail: Detail<'_>, attempt: u32) -> FailureClass {
+    let is_call_refused = refusal.code == Some(100) && detail.kind == Some(CALL_REFUSED);
+    if is_call_refused || (refusal.code, detail.subcode) == UNKNOWN_SENDER {
         return FailureClass::Misconfigured(Scope::Account);
     }
     let known = refusal
@@ -37,10 +50,14 @@ fn by_code(code: u32, refusal: &HttpRefusal, attempt: u32) -> Option<FailureClas
         368 | 131_031 | 131_037 | 131_042 | 131_063 | 134_011 |
         // Another of Meta's APIs answers: the address or the sender is wrong.
         131_055 | 134_100 | 1_752_041 |
+        // "Unknown path components": the address.
+        2500 |
         // Sender deleted, unregistered, its registration under way or failing.
         33 | 131_045 | 133_000 | 133_005 | 133_006 | 133_008..=133_010 | 133_015 | 133_016 |
         // Template missing in the language or not approved, paused, disabled: every message needs it, so all wait.
         132_001 | 132_015 | 132_016 | 134_102 => FailureClass::Misconfigured(Scope::Account),
+        // A test number writes only to the recipients on its list; others may be on it.
+        131_030 => FailureClass::Misconfigured(Scope::Recipient),
         // Our request: a parameter missing, invalid, too many, too few, or of another format; type; text too long; policy; media.
         100 | 131_008 | 131_009 | 131_051 | 131_052 | 131_053 | 132_000 | 132_005 | 132_007 |
         132_012 | 132_018 | 132_068 | 132_069 | 135_000 |
@@ -90,13 +107,32 @@ mod tests {
     }
 
     fn class(status: u16, code: Option<u32>) -> FailureClass {
-        classify(&refusal(status, code), None, 1)
+        classify(&refusal(status, code), Detail::default(), 1)
     }
 
     #[test]
     fn a_sender_that_is_not_ours_is_our_fault_and_not_the_message_s() {
-        let class = classify(&refusal(400, Some(100)), Some(33), 1);
+        let detail = Detail {
+            subcode: Some(33),
+            ..Detail::default()
+        };
+        let class = classify(&refusal(400, Some(100)), detail, 1);
         assert_eq!(class, Misconfigured(Scope::Account));
+    }
+
+    #[test]
+    fn a_call_that_is_refused_is_our_fault_and_a_refused_parameter_the_message_s() {
+        for (kind, expected) in [
+            ("GraphMethodException", Misconfigured(Scope::Account)),
+            ("OAuthException", Permanent),
+        ] {
+            let detail = Detail {
+                kind: Some(kind),
+                ..Detail::default()
+            };
+            let class = classify(&refusal(400, Some(100)), detail, 1);
+            assert_eq!(class, expected, "{kind}");
+        }
     }
 
     fn limited(seconds: u64, scope: Scope) -> FailureClass {
@@ -108,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_code_has_its_class_whatever_the_status() {
-        let table: [(FailureClass, &[u32]); 8] = [
+        let table: [(FailureClass, &[u32]); 9] = [
             (limited(2, Scope::Account), &[130_429]),
             (limited(6, Scope::Recipient), &[131_056]),
             (limited(60, Scope::Account), &[4, 80_007]),
@@ -124,9 +160,10 @@ mod tests {
                     0, 190, 3, 10, 200, 250, 299, 131_005, 368, 131_031, 131_037, 131_042, 131_063,
                     134_011, 33, 131_045, 133_000, 133_005, 133_006, 133_008, 133_009, 133_010,
                     133_015, 133_016, 132_001, 132_015, 132_016, 131_055, 134_100, 134_102,
-                    1_752_041,
+                    1_752_041, 2500,
                 ],
             ),
+            (Misconfigured(Scope::Recipient), &[131_030]),
             (
                 Permanent,
                 &[
@@ -149,7 +186,7 @@ mod tests {
     #[test]
     fn a_pair_limit_grows_fourfold_with_each_attempt() {
         for (attempt, seconds) in [(1, 6), (2, 16), (3, 64), (4, 256), (7, 3600), (99, 3600)] {
-            let class = classify(&refusal(400, Some(131_056)), None, attempt);
+            let class = classify(&refusal(400, Some(131_056)), Detail::default(), attempt);
             assert_eq!(class, limited(seconds, Scope::Recipient), "{attempt}");
         }
     }
@@ -167,6 +204,7 @@ mod tests {
             retry_after: Some(Duration::from_secs(9)),
             ..refusal(429, Some(130_429))
         };
-        assert_eq!(classify(&refusal, None, 1), limited(9, Scope::Account));
+        let class = classify(&refusal, Detail::default(), 1);
+        assert_eq!(class, limited(9, Scope::Account));
     }
 }

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::classify::classify;
+use crate::classify::{Detail, classify};
 use crate::settings::WhatsappSettings;
 use crate::template::{self, TemplateMessage};
 
@@ -62,6 +62,17 @@ struct Refused {
 struct Code {
     code: u32,
     error_subcode: Option<u32>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+impl Code {
+    fn detail(&self) -> Detail<'_> {
+        Detail {
+            subcode: self.error_subcode,
+            kind: self.kind.as_deref(),
+        }
+    }
 }
 
 impl CloudApi {
@@ -142,8 +153,9 @@ fn read(answer: &HttpAnswer, attempt: u32) -> Result<Receipt, SendError> {
     // Errors have come with status 200 before: the body is asked first.
     if !answer.status.is_success() || refused.is_some() {
         let refusal = answer.refusal(refused.as_ref().map(|refused| refused.error.code));
-        let subcode = refused.and_then(|refused| refused.error.error_subcode);
-        return Err(API.refused(&refusal, classify(&refusal, subcode, attempt)));
+        let detail = refused.as_ref().map(|refused| refused.error.detail());
+        let class = classify(&refusal, detail.unwrap_or_default(), attempt);
+        return Err(API.refused(&refusal, class));
     }
     let accepted = serde_json::from_slice::<Accepted>(&answer.body).ok();
     let message = accepted.and_then(|accepted| accepted.messages.into_iter().next());
