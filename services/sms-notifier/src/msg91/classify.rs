@@ -1,6 +1,6 @@
 //! What a refusal of MSG91 means for the message.
 //!
-//! Codes: those of MSG91's SMS API, <https://msg91.com/help/api>. Its v5 API leaves them out at times; then a word of the message decides, then the status.
+//! Codes: those of MSG91's SMS API, <https://msg91.com/help/api>. Its v5 API leaves them out at times; then 429 decides, then a word of the message, then any other status.
 
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// `words` is the message of the answer.
 pub(super) fn classify(refusal: &HttpRefusal, words: Option<&str>) -> FailureClass {
     let known = refusal.code.and_then(by_code);
+    // A limit may name what it counts: requests of an authkey, or messages to a mobile.
+    if known.is_none() && refusal.status == 429 {
+        return refusal.by_status(PAUSE);
+    }
     let known = known.or_else(|| by_words(&words?.to_ascii_lowercase()));
     known.unwrap_or_else(|| match refusal.status {
         // An error that says nothing known of itself: it may be MSG91's own, and pass.
@@ -104,7 +108,9 @@ mod tests {
             after: PAUSE,
             scope: Scope::Account,
         };
-        assert_eq!(class(429, None, "slow down"), limited);
+        for words in ["slow down", "too many for this authkey", "limit of mobile"] {
+            assert_eq!(class(429, None, words), limited, "{words}");
+        }
         assert_eq!(class(400, None, "no"), Permanent);
         for words in ["", "Something went wrong, please try again"] {
             assert_eq!(class(200, None, words), Transient(Scope::Account));
