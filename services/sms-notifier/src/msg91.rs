@@ -13,6 +13,7 @@ use events::EventType;
 use reqwest::Client;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use self::classify::classify;
@@ -46,7 +47,8 @@ struct Order<'a> {
 struct Answer {
     #[serde(rename = "type")]
     kind: Option<String>,
-    message: Option<String>,
+    /// Text, as far as is documented; another form must not hide `type`.
+    message: Option<Value>,
     code: Option<Code>,
     #[serde(rename = "apiError")]
     api_error: Option<Code>,
@@ -130,13 +132,41 @@ fn read(answer: &HttpAnswer) -> Result<Receipt, SendError> {
     if !answer.status.is_success() || kind == Some("error") || body.api_error.is_some() {
         let code = body.api_error.or(body.code);
         let refusal = answer.refusal(code.and_then(|code| code.number()));
-        let class = classify(&refusal, body.message.as_deref());
+        let class = classify(&refusal, body.message.as_ref().and_then(Value::as_str));
         return Err(API.refused(&refusal, class));
     }
     let id = body
         .message
-        .filter(|id| kind == Some("success") && !id.is_empty());
+        .filter(|_| kind == Some("success"))
+        .and_then(|message| id_of(&message));
     Ok(Receipt {
         provider_message_id: id.ok_or_else(|| API.nameless(answer))?,
     })
+}
+
+/// What is neither text nor a number may hold the recipient, and the id is logged and published.
+fn id_of(message: &Value) -> Option<String> {
+    match message {
+        Value::String(id) => (!id.is_empty()).then(|| id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        Value::Object(_) | Value::Array(_) => Some("unnamed".to_owned()),
+        Value::Null | Value::Bool(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accepted_answer_is_accepted_whatever_form_its_message_has() {
+        for (message, id) in [("\"a1\"", "a1"), ("17", "17"), ("{\"x\":1}", "unnamed")] {
+            let answer = HttpAnswer {
+                status: reqwest::StatusCode::OK,
+                retry_after: None,
+                body: format!("{{\"type\":\"success\",\"message\":{message}}}").into_bytes(),
+            };
+            assert_eq!(read(&answer).unwrap().provider_message_id, id);
+        }
+    }
 }
