@@ -55,18 +55,18 @@ struct AcceptedMessage {
 
 #[derive(Deserialize)]
 struct Refused {
-    error: Code,
+    error: GraphError,
 }
 
 #[derive(Deserialize)]
-struct Code {
+struct GraphError {
     code: u32,
     error_subcode: Option<u32>,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
 
-impl Code {
+impl GraphError {
     fn detail(&self) -> Detail<'_> {
         Detail {
             subcode: self.error_subcode,

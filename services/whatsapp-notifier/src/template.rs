@@ -10,7 +10,7 @@ use crate::settings::{ParameterFormat, WhatsappSettings};
 const PARAMETER_MAX: usize = 60;
 
 /// Ends what is told of a journey that takes place.
-const WISH: &str = "\nHave a pleasant journey.";
+const WISH: &str = "\n\nPlease carry a photo ID and be on the platform 20 minutes early.\nHave a pleasant journey! 🌏";
 
 /// The body of `POST …/messages`, without what only the delivery knows.
 #[derive(Clone, Serialize)]
@@ -88,10 +88,20 @@ pub(crate) fn fill(
 /// The message in the wording of the README.
 pub(crate) fn preview(event: &BookingEvent) -> Result<String, Undeliverable> {
     recipient(event)?;
-    let (news, wish) = match event.event_type {
-        EventType::BookingConfirmed => ("🎫 Booking confirmed", WISH),
-        EventType::PaymentCompleted => ("💰 Payment received", WISH),
-        EventType::BookingCancelled => ("❌ Booking cancelled", ""),
+    let (news, what, wish) = match event.event_type {
+        EventType::BookingConfirmed => {
+            ("🎫 *Your ticket is confirmed*", "your seat is booked", WISH)
+        }
+        EventType::PaymentCompleted => (
+            "💰 *Your payment was received*",
+            "your ticket is paid",
+            WISH,
+        ),
+        EventType::BookingCancelled => (
+            "❌ *Your booking is cancelled*",
+            "this seat is no longer yours",
+            "",
+        ),
     };
     let [
         passenger,
@@ -107,7 +117,7 @@ pub(crate) fn preview(event: &BookingEvent) -> Result<String, Undeliverable> {
         fare,
     ] = facts(event).map(|(_, text)| fitting(&text));
     Ok(format!(
-        "{news}, {passenger}!\nPNR {pnr}\n🚆 {train}\n📍 {from} → {to}\n📅 {date}, departs {departure}\n💺 Coach {coach}, seat {seat}, {class}\n💳 {fare}{wish}"
+        "{news}\n\nNamaste *{passenger}* 🙏 {what}.\n\n🔖 PNR: *{pnr}*\n🚆 {train}\n📍 {from} ➡️ {to}\n📅 {date}\n🕓 Departure: *{departure}*\n💺 Coach *{coach}*, seat *{seat}* ({class})\n💳 Fare: {fare}{wish}"
     ))
 }
 
@@ -245,7 +255,7 @@ mod tests {
         let mut event = event();
         event.booking_status = Known::Word(BookingStatus::Rac);
         let text = preview(&event).unwrap();
-        assert!(text.contains("Coach A1, seat RAC 1,"), "{text}");
+        assert!(text.contains("Coach *A1*, seat *RAC 1* ("), "{text}");
     }
 
     #[test]
