@@ -46,11 +46,22 @@ struct Page {
     next_page_uri: Option<String>,
 }
 
+/// What Twilio puts before each message of a trial account.
+const TRIAL: &str = "Sent from your Twilio trial account - ";
+
 #[derive(Deserialize)]
 struct Listed {
     sid: String,
     to: Option<String>,
     body: Option<String>,
+}
+
+impl Listed {
+    /// As they were sent.
+    fn words(&self) -> Option<&str> {
+        let body = self.body.as_deref().filter(|body| !body.is_empty())?;
+        Some(body.strip_prefix(TRIAL).unwrap_or(body))
+    }
 }
 
 impl Twilio {
@@ -100,15 +111,16 @@ impl Twilio {
         let answer = self.ask(request).await.map_err(harmless)?;
         let page = serde_json::from_slice::<Page>(&answer.body);
         let page = page.map_err(|_unread| harmless(API.nameless(&answer)))?;
-        let ours = |listed: &&Listed| {
-            listed.to.as_deref() == Some(sms.to.e164())
-                && listed.body.as_deref() == Some(sms.text.as_str())
-        };
-        Ok(match page.messages.iter().find(ours) {
+        let to_number = |listed: &&Listed| listed.to.as_deref() == Some(sms.to.e164());
+        let mut listed = page.messages.iter().filter(to_number);
+        let ours = |listed: &&Listed| listed.words() == Some(sms.text.as_str());
+        // An account may have the words of what it sent redacted.
+        let is_redacted = |listed: &Listed| listed.words().is_none();
+        Ok(match listed.clone().find(ours) {
             Some(listed) => LookedUp::Taken(Receipt {
                 provider_message_id: listed.sid.clone(),
             }),
-            None if page.next_page_uri.is_some() => LookedUp::Unknown,
+            None if page.next_page_uri.is_some() || listed.any(is_redacted) => LookedUp::Unknown,
             None => LookedUp::NotTaken,
         })
     }

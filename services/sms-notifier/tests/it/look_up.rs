@@ -80,11 +80,29 @@ async fn twilio_is_asked_for_the_number_since_the_day_before_the_event() {
 }
 
 #[tokio::test]
-async fn a_list_that_goes_on_proves_nothing() {
-    let more =
-        r#"{"messages":[{"sid":"SM1","to":"+919876543210","body":"Hi"}],"next_page_uri":"/2"}"#;
-    let (known, _) = asked(json("200 OK", "", more)).await;
-    assert_eq!(known, Ok(LookedUp::Unknown));
+async fn a_list_that_goes_on_or_hides_its_words_proves_nothing() {
+    for list in [
+        r#"{"messages":[{"sid":"SM1","to":"+919876543210","body":"Hi"}],"next_page_uri":"/2"}"#,
+        r#"{"messages":[{"sid":"SM1","to":"+919876543210","body":""}],"next_page_uri":null}"#,
+        r#"{"messages":[{"sid":"SM1","to":"+919876543210"}],"next_page_uri":null}"#,
+    ] {
+        let (known, _) = asked(json("200 OK", "", list)).await;
+        assert_eq!(known, Ok(LookedUp::Unknown), "{list}");
+    }
+    let others = r#"{"messages":[{"sid":"SM1","to":"+919876500000"}],"next_page_uri":null}"#;
+    let (known, _) = asked(json("200 OK", "", others)).await;
+    assert_eq!(known, Ok(LookedUp::NotTaken));
+}
+
+#[tokio::test]
+async fn a_trial_account_s_message_is_known_without_twilio_s_words() {
+    let text = sms_notifier::preview(&event()).unwrap();
+    let body = format!("Sent from your Twilio trial account - {text}");
+    let listed = serde_json::json!({"sid": "SM1", "to": "+919876543210", "body": body});
+    let list = serde_json::json!({"messages": [listed], "next_page_uri": null}).to_string();
+    let (known, _) = asked(json("200 OK", "", &list)).await;
+    let taken = |known: LookedUp| matches!(known, LookedUp::Taken(_));
+    assert!(known.is_ok_and(taken));
 }
 
 #[tokio::test]
