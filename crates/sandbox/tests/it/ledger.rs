@@ -108,8 +108,8 @@ async fn two_sandboxes_never_share_a_ledger() {
     assert!(
         matches!(
             second,
-            Failure::Setting {
-                variable: "SANDBOX_DATA_DIR",
+            Failure::Unavailable {
+                what: "SANDBOX_DATA_DIR",
                 ..
             }
         ),
