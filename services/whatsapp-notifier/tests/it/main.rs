@@ -56,8 +56,12 @@ async fn exchange(script: Script) -> (Result<Receipt, SendError>, String) {
 }
 
 fn refused(status: &str, code: u32) -> Script {
+    refused_as("OAuthException", status, code)
+}
+
+fn refused_as(kind: &str, status: &str, code: u32) -> Script {
     let message = "(#1) to +919876543210";
-    let error = value!({"error": {"message": message, "type": "OAuthException", "code": code}});
+    let error = value!({"error": {"message": message, "type": kind, "code": code}});
     json(status, "", &error.to_string())
 }
 
@@ -101,6 +105,21 @@ async fn a_pair_limit_concerns_the_recipient_alone() {
         scope: Scope::Recipient,
     };
     assert_eq!(error.class, expected);
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_as_a_whole_is_misconfigured_and_a_parameter_is_not() {
+    for (kind, class) in [
+        (
+            "GraphMethodException",
+            FailureClass::Misconfigured(Scope::Account),
+        ),
+        ("OAuthException", FailureClass::Permanent),
+    ] {
+        let answer = refused_as(kind, "400 Bad Request", 100);
+        let error = exchange(answer).await.0.unwrap_err();
+        assert_eq!(error.class, class, "{kind}");
+    }
 }
 
 #[tokio::test]
